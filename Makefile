@@ -1,0 +1,53 @@
+# Everything starts here: `make demo` and `make test` set up what they need by themselves.
+# Needs python3.11, pip, git and make; uv is fetched into .tools/ when the machine has none.
+
+PYTHON  ?= python3.11
+UV      := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN     := .venv/bin
+READY   := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test stress check bench lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY)  ## install everything, exact versions with hashes, into .venv
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(READY): requirements.lock pyproject.toml | $(if $(findstring .tools,$(UV)),.tools/bin/uv)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY)  ## train vectors on the shipped sample and ask them a few things
+	$(BIN)/corpus2vec train data/configs/demo.toml
+	$(BIN)/corpus2vec similar king
+	$(BIN)/corpus2vec analogy man king woman
+
+check: $(READY)  ## lint, types and the layers between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## every check and the tests that take minutes
+	$(BIN)/pytest
+
+stress: $(READY)  ## the long tests: more kills, more seeds, more shardings
+	$(BIN)/pytest -m stress
+
+bench: $(READY)  ## measure against gensim and write benchmarks/results/*.json
+	$(BIN)/python benchmarks/against_gensim.py
+
+lock: $(READY)  ## resolve requirements.lock again
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade \
+		--python-version 3.11 --extra dev pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what was installed, cached and trained here
+	rm -rf .venv .tools store .prefect
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,12 +23,12 @@ R = TypeVar("R")
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A function compiled on its first call, cached on disk, that runs without the GIL."""
-    outer = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = outer or str(_cache_directory())
+    outer = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = outer or str(_cache_directory())  # type: ignore[attr-defined]
     try:
         compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
     finally:
-        numba.config.CACHE_DIR = outer
+        numba.config.CACHE_DIR = outer  # type: ignore[attr-defined]
     return compiled
 
 

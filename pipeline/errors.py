@@ -56,3 +56,7 @@ class InputError(Corpus2VecError):
 
 class StoreError(Corpus2VecError):
     """The store cannot be written or read, or an artifact in it is not what its manifest says."""
+
+
+class TrainingError(Corpus2VecError):
+    """Training cannot go on: its loss is no longer finite."""

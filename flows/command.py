@@ -1,0 +1,273 @@
+"""The command `corpus2vec`: parses, calls, shows, and turns errors into a few lines and an exit code (0 done, 1 failure, 2 wrong use).
+
+Starting Prefect takes seconds and Numba one, so this module imports neither: each command imports what it needs when it is called.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from pipeline.errors import Corpus2VecError, UsageError
+
+INTERRUPTED = 130
+
+app = App(
+    name="corpus2vec",
+    help="""Word vectors from text, in stages whose results are kept, checked and reused.
+
+    corpus2vec train data/configs/demo.toml   train on the shipped sample
+    corpus2vec plan data/configs/demo.toml    what would run, and why
+    corpus2vec similar king                   nearest words, newest model
+    corpus2vec analogy man king woman         man : king :: woman : ...
+    """,
+    help_format="plaintext",
+    result_action="return_value",
+)
+
+Config = Annotated[Path | None, Parameter(help="A TOML file; without one, the defaults and --set.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    Parameter(name=["--set", "-s"], help="section.key=value, stronger than the file; may be repeated.", negative="", show_default=False),
+]
+StorePath = Annotated[
+    Path | None, Parameter(name="--store", help="Where artifacts are kept.  [default: $CORPUS2VEC_STORE or ./store]", show_default=False)
+]
+ModelName = Annotated[
+    str, Parameter(name=["--model", "-m"], help="A model's name, a run, or the beginning of a key; else the newest.", show_default=False)
+]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON for machines.", negative="")]
+Count = Annotated[int, Parameter(name=["-n", "--count"], help="How many words.")]
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    errors = Console(stderr=True, highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(arguments, exit_on_error=False, print_error=True, error_console=errors)
+    except CycloptsError:
+        return UsageError.exit_code
+    except Corpus2VecError as error:
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        errors.print("Interrupted. Finished steps are kept; the same command goes on from there.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@app.command
+def train(config: Config = None, *, overrides: Overrides = None, store: StorePath = None, as_json: AsJson = False) -> None:
+    """Train and score vectors; whatever is in the store already is reused.
+
+    The chain: snapshot, tokenize, phrases, vocabulary, pairs, train, evaluate.
+
+    Killed or interrupted, the same command goes on after the last finished step.
+    """
+    from flows.quiet import prepare_environment
+    from pipeline.events import listening
+
+    configuration = _configuration(config, overrides, store)
+    prepare_environment(Path(configuration.store.path))
+    with _display(as_json) as display, listening(display):
+        from flows.training import train_word_vectors
+
+        record = train_word_vectors(configuration)
+    if as_json:
+        print(json.dumps({"event": "RunFinished", **record}, ensure_ascii=False))  # noqa: T201 - this is the output
+    else:
+        _show_scores(record, Path(configuration.store.path))
+
+
+@app.command
+def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath = None, as_json: AsJson = False) -> None:
+    """Show what `train` would run, what it would reuse and why, with rows, disk and memory projected. Computes nothing."""
+    from flows.report import readable_bytes, table_of
+    from pipeline.plan import plan as plan_steps
+    from pipeline.projection import project
+    from pipeline.store import Store
+
+    configuration = _configuration(config, overrides, store)
+    steps = plan_steps(configuration, Store(Path(configuration.store.path)))
+    projections = project(configuration, steps)
+    rows: list[dict[str, Any]] = [
+        {
+            "step": planned.step.name,
+            "plan": "reuse" if planned.reused else "run" if planned.wanted else "may run",
+            "rows": projection.n_rows,
+            "disk": projection.disk_bytes,
+            "memory": projection.memory_bytes,
+            "why": planned.reason,
+        }
+        for planned, projection in zip(steps, projections, strict=True)
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    for row, planned in zip(rows, steps, strict=True):
+        about = "" if planned.reused else "~"
+        row |= {
+            "rows": f"{about}{row['rows']:,}",
+            "disk": about + readable_bytes(row["disk"]),
+            "memory": "" if planned.reused else about + readable_bytes(row["memory"]),
+        }
+    Console().print(table_of(rows, right=("rows", "disk", "memory")))
+
+
+@app.command
+def similar(*words: str, count: Count = 10, model: ModelName = "", store: StorePath = None, as_json: AsJson = False) -> None:
+    """The words nearest to WORD by cosine; several words: nearest to their sum."""
+    if not words:
+        raise UsageError("Which word?", expected="corpus2vec similar WORD [WORD ...]")
+    _show_neighbours(_vectors(model, store).similar(list(words), count), as_json)
+
+
+@app.command
+def analogy(
+    a: str, b: str, c: str, /, *, count: Count = 10, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+) -> None:
+    """A is to B as C is to ...? (3CosAdd)"""
+    _show_neighbours(_vectors(model, store).analogy(a, b, c, count), as_json)
+
+
+@app.command
+def evaluate(
+    config: Config = None, *, overrides: Overrides = None, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+) -> None:
+    """Score a model on analogies and similarity, by section and with coverage; `--set evaluate.candidates=...` asks otherwise."""
+    from flows.report import score_rows
+    from pipeline.models import find_model
+    from pipeline.run import evaluate_model
+    from pipeline.store import Store
+
+    configuration = _configuration(config, overrides, store)
+    where = Store(Path(configuration.store.path))
+    rows = score_rows(evaluate_model(where, find_model(where, model).artifact, configuration))
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_scores(rows)
+
+
+@app.command
+def show(
+    reference: Annotated[str, Parameter(help="A model's name, a run, or the beginning of a key; without one, all runs.")] = "",
+    *,
+    store: StorePath = None,
+    as_json: AsJson = False,
+) -> None:
+    """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went."""
+    from flows.showing import show_run, show_runs
+    from pipeline.models import find_model
+    from pipeline.store import Store
+
+    where = Store(_store_path(store))
+    if reference:
+        model = find_model(where, reference)
+        _print_json(model.run) if as_json else show_run(where, model, Console())
+    else:
+        _print_json(where.records("runs")) if as_json else show_runs(where, Console())
+
+
+@app.command
+def export(
+    path: Path,
+    /,
+    *,
+    binary: Annotated[bool, Parameter(negative="", help="The binary format; else text.")] = False,
+    model: ModelName = "",
+    store: StorePath = None,
+) -> None:
+    """Write a model to PATH in the word2vec format that gensim and others read."""
+    from pipeline.export import write_word2vec_binary, write_word2vec_text
+
+    vectors = _vectors(model, store)
+    write = write_word2vec_binary if binary else write_word2vec_text
+    write(vectors, path)
+    Console().print(f"{path}: {len(vectors.counts):,} words, {vectors.matrix.shape[1]} dimensions", markup=False, highlight=False)
+
+
+def _store_path(store: Path | None) -> Path:
+    return store or Path(os.environ.get("CORPUS2VEC_STORE") or "store")
+
+
+def _configuration(config: Path | None, overrides: list[str] | None, store: Path | None) -> Any:
+    from pipeline.configuration_file import load_configuration
+
+    default = os.environ.get("CORPUS2VEC_STORE")
+    stores = [f"store.path={json.dumps(str(path))}" for path in (store,) if path]
+    configuration = load_configuration(config, [*(overrides or []), *stores])
+    if default and "path" not in configuration.store.model_fields_set:
+        return load_configuration(config, [*(overrides or []), f"store.path={json.dumps(default)}"])
+    return configuration
+
+
+def _vectors(model: str, store: Path | None) -> Any:
+    from pipeline.vectors import read_vectors
+
+    from pipeline.models import find_model
+    from pipeline.store import Store
+
+    return read_vectors(find_model(Store(_store_path(store)), model).vectors_path)
+
+
+def _display(as_json: bool) -> Any:
+    from flows.display import Bars, JsonLines, Lines
+
+    console = Console()
+    return JsonLines(sys.stdout) if as_json else Bars(console) if console.is_terminal else Lines(console)
+
+
+def _show_neighbours(neighbours: Any, as_json: bool) -> None:
+    rows = [{"word": found.word, "similarity": round(float(found.similarity), 4), "count": int(found.count)} for found in neighbours]
+    if as_json:
+        _print_json(rows)
+        return
+    from flows.report import table_of
+
+    shown = [{**row, "similarity": f"{row['similarity']:.3f}", "count": f"{row['count']:,}"} for row in rows]
+    Console().print(table_of(shown, right=("similarity", "count")))
+
+
+def _show_scores(record: dict[str, Any], store: Path) -> None:
+    from flows.report import score_rows
+    from pipeline.store import Store
+
+    key = next(step["keys"][0] for step in record["steps"] if step["step"] == "evaluate")
+    evaluation = Store(store).find("evaluate", key)
+    if evaluation:
+        rows = [row for row in score_rows(evaluation) if row["section"] in ("semantic", "syntactic", "total", "Spearman's rho")]
+        _print_scores(rows)
+    n_reused = sum(step["n_reused"] == len(step["keys"]) for step in record["steps"])
+    Console().print(
+        f"Run {record['id']} of {record['name']}: {record['elapsed_s']:.1f} s, {n_reused} of {len(record['steps'])} steps reused.",
+        highlight=False,
+    )
+
+
+def _print_scores(rows: list[dict[str, Any]]) -> None:
+    from flows.report import table_of
+
+    Console().print(table_of(rows, right=("score", "asked")))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))  # noqa: T201 - this is the output

@@ -1,0 +1,121 @@
+"""How a run looks while it goes on: bars on a terminal, log lines elsewhere, JSON lines for machines. Listeners for the same events."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from flows.report import readable_bytes
+from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Display(Protocol):
+    """A listener that lives as long as a run."""
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+def figures_text(event: StepAdvanced) -> str:
+    """Words/s, loss and learning rate, as far as the step has them."""
+    texts: dict[str, Callable[[float], str]] = {
+        "words_per_s": lambda value: f"{value / 1e6:.2f} M words/s",
+        "loss": lambda value: f"loss {value:.4f}",
+        "learning_rate": lambda value: f"rate {value:.5f}",
+    }
+    return "  ".join(text(event.figures[name]) for name, text in texts.items() if name in event.figures)
+
+
+def finished_text(event: StepFinished) -> str:
+    """One line of a finished step."""
+    verb = "reused" if event.reused else f"{event.elapsed_s:.1f} s"
+    return f"{event.step:<12} {verb:>8}  {readable_bytes(event.size_bytes):>8}  {event.summary}"
+
+
+class Bars:
+    """A bar for the step that computes; a line for every step that is finished."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(24), TextColumn("{task.percentage:>3.0f} %"))
+        self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), TimeRemainingColumn(), console=console, transient=True)
+        self.tasks: dict[str, Any] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case StepStarted():
+                self.tasks[event.step] = self.progress.add_task(event.step, total=None, figures=event.reason)
+            case StepAdvanced() if event.step in self.tasks:
+                figures = figures_text(event) or f"{event.n_done:,} of {event.n_total:,} {event.unit}"
+                self.progress.update(self.tasks[event.step], total=event.n_total, completed=event.n_done, figures=figures)
+            case StepFinished():
+                if event.step in self.tasks:
+                    self.progress.remove_task(self.tasks.pop(event.step))
+                mark = "[green]=[/]" if event.reused else "[bold green]+[/]"
+                self.progress.console.print(f"{mark} {finished_text(event)}", highlight=False)
+            case _:
+                pass
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+
+class Lines:
+    """Plain log lines: a step that starts, one line every ten seconds, a step that is finished."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case StepStarted():
+                self._line(f"{event.step:<12} starts: {event.reason}")
+            case StepAdvanced() if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
+                self._line(f"{event.step:<12} {event.n_done / max(1, event.n_total):>7.0%}  {figures_text(event)}")
+            case StepFinished():
+                self._line(finished_text(event))
+            case _:
+                pass
+
+    def _line(self, text: str) -> None:
+        self.last = time.monotonic()
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class JsonLines:
+    """One JSON object a line for every event."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        self.out.write(json.dumps({"event": type(event).__name__, **asdict(event)}, ensure_ascii=False) + "\n")
+        self.out.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...

@@ -1,0 +1,62 @@
+"""Runs, plans and scores as text for people: rich tables for the terminal, Markdown and rows for Prefect."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from pipeline.artifact import Artifact
+from pipeline.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
+from pipeline.tables import read_table
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def readable_bytes(n_bytes: float) -> str:
+    """A size with three digits: 1.23 MB."""
+    power = min(len(UNITS) - 1, int(math.log10(max(n_bytes, 1)) // 3))
+    return f"{n_bytes / 1000**power:.3g} {UNITS[power]}"
+
+
+def score_rows(evaluation: Artifact) -> list[dict[str, Any]]:
+    """Every score of an evaluation as a row: set, section, score, interval, coverage."""
+    rows = []
+    for row in read_table(evaluation.path(SECTIONS_FILE), SECTIONS).to_pylist():
+        score = f"{row['accuracy']:.1%}" if row["asked"] else "-"
+        rows.append(_score_row(row["set"], row["section"], score, row["low"], row["high"], row["asked"], row["questions"], percent=True))
+    for row in read_table(evaluation.path(SIMILARITY_FILE), SIMILARITY).to_pylist():
+        score = "-" if math.isnan(row["rho"]) else f"{row['rho']:.3f}"
+        rows.append(_score_row(row["set"], "Spearman's rho", score, row["low"], row["high"], row["scored"], row["pairs"], percent=False))
+    return rows
+
+
+def _score_row(name: str, section: str, score: str, low: float, high: float, n_asked: int, n_all: int, *, percent: bool) -> dict[str, Any]:
+    interval = "" if math.isnan(low) else f"{low:.1%} to {high:.1%}" if percent else f"{low:.3f} to {high:.3f}"
+    return {"set": name, "section": section, "score": score, "95 % interval": interval, "asked": f"{n_asked:,} of {n_all:,}"}
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], title: str = "", right: Iterable[str] = ()) -> Table:
+    """A rich table of rows with the same keys; columns in `right` are aligned right. Text is shown as it is, never as markup."""
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_escape(str(value)) for value in row.values()))
+    return table
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def run_report(record: Mapping[str, Any]) -> str:
+    """A run as Markdown: what was reused and why the rest was not, and the scores."""
+    lines = [f"# {record['name']}", "", f"Run `{record['id']}`, {record['elapsed_s']:.1f} s, started by {record['started_by']}.", ""]
+    lines += ["| step | result | why | seconds | size |", "|---|---|---|---:|---:|"]
+    for step in record["steps"]:
+        result = "reused" if step["n_reused"] == len(step["keys"]) else "computed"
+        lines.append(f"| {step['step']} | {result} | {step['reason']} | {step['elapsed_s']:.2f} | {readable_bytes(step['size_bytes'])} |")
+    lines += ["", "| score | value |", "|---|---:|"]
+    lines += [f"| {name} | {value:.4f} |" for name, value in record["scores"].items()]
+    return "\n".join(lines) + "\n"

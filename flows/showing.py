@@ -1,0 +1,63 @@
+"""What `corpus2vec show` prints: the runs of a store, or one run with its steps, scores and tallies."""
+
+from rich.console import Console
+
+from flows.report import readable_bytes, score_rows, table_of
+from pipeline.models import Model
+from pipeline.store import RUNS, Store
+
+
+def show_runs(store: Store, console: Console) -> None:
+    """One line a run, newest first."""
+    rows = []
+    for run in reversed(store.records(RUNS)):
+        train = next(step for step in run["steps"] if step["step"] == "train")
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in run["scores"].items())
+        rows.append(
+            {
+                "run": run["id"],
+                "model": run["name"],
+                "vectors": train["keys"][0][:12],
+                "seconds": f"{run['elapsed_s']:.1f}",
+                "scores": scores,
+            }
+        )
+    if rows:
+        console.print(table_of(rows, right=("seconds",)))
+    else:
+        console.print(f"No runs yet in {store.root}. Train a model: corpus2vec train CONFIG", markup=False)
+
+
+def show_run(store: Store, model: Model, console: Console) -> None:
+    """The steps of a run, where everything went, and the scores."""
+    run = model.run
+    console.print(
+        f"{run['name']}  run {run['id']}, {run['started']}, {run['elapsed_s']:.1f} s, {run['started_by']}", highlight=False, markup=False
+    )
+    steps, tallies = [], []
+    evaluation = None
+    for step in run["steps"]:
+        reused = step["n_reused"] == len(step["keys"])
+        row = {
+            "step": step["step"],
+            "artifacts": len(step["keys"]),
+            "key": step["keys"][0][:12],
+            "size": readable_bytes(step["size_bytes"]),
+        }
+        steps.append({**row, "result": "reused" if reused else f"{step['elapsed_s']:.1f} s", "why": step["reason"]})
+        artifacts = [found for key in step["keys"] if (found := store.find(step["stage"], key))]
+        evaluation = artifacts[0] if artifacts and step["step"] == "evaluate" else evaluation
+        totals: dict[tuple[str, str], int] = {}
+        for artifact in artifacts:
+            for tally in artifact.manifest.tallies:
+                for name, n in {"in": tally.n_in, "kept": tally.n_kept, **tally.dropped}.items():
+                    totals[tally.unit, name] = totals.get((tally.unit, name), 0) + n
+        for (unit, name), n in totals.items():
+            tallies.append({"step": step["step"], "of": unit, "": name, "number": f"{n:,}"})
+    console.print()
+    console.print(table_of(steps, right=("artifacts", "size", "result")))
+    console.print()
+    console.print(table_of(tallies, right=("number",)))
+    if evaluation:
+        console.print()
+        console.print(table_of(score_rows(evaluation), right=("score", "asked")))

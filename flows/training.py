@@ -1,0 +1,50 @@
+"""The Prefect flow that trains: one task for each step of the chain, and the scores as Prefect artifacts.
+
+The store alone decides what is fresh, so Prefect's own result cache is off. Importing this module imports Prefect, which takes a second.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from flows.report import run_report, score_rows
+from pipeline.configuration import Configuration
+from pipeline.run import Run, StepRecord
+from pipeline.stage import Step
+from pipeline.store import Store
+from pipeline.workers import DaskWorkers
+
+
+@flow(name="train-word-vectors", persist_result=False)
+def train_word_vectors(configuration: Configuration) -> dict[str, Any]:
+    """Train and score word vectors; the record of the run.
+
+    Raises
+    ------
+    Corpus2VecError
+        Whatever a step finds wrong. What was finished before is kept, and the next run goes on from there.
+    """
+    with DaskWorkers(configuration.cluster) as workers:
+        run = Run(configuration, Store(Path(configuration.store.path)), workers)
+        for step in run.steps:
+            perform(run, step)
+        record = run.finish(started_by=f"prefect flow run {flow_run.id}")
+    create_table_artifact(
+        key="scores", table=score_rows(run.made["evaluate"][0]), description=f"Scores of {record['name']}, run {record['id']}"
+    )
+    create_markdown_artifact(key="run", markdown=run_report(record), description=f"Run {record['id']}")
+    return record
+
+
+def perform(run: Run, step: Step) -> StepRecord:
+    """One step as a Prefect task. The task takes no parameters: nothing large or unhashable passes through Prefect."""
+
+    @task(name=step.name, cache_policy=NO_CACHE, persist_result=False)
+    def perform_step() -> StepRecord:
+        return run.perform(step)
+
+    return perform_step()

@@ -1,0 +1,180 @@
+"""The configuration: one section a stage, frozen, every key with its meaning and range. `configuration_file.py` reads it from TOML.
+
+A stage's section is its semantic parameters and goes into its key. How to run (`cluster`), where (`store`) and paths do not.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PhraseScorer(StrEnum):
+    """How a bigram is scored; see mathematics in docs/."""
+
+    WORD2VEC = "word2vec"
+    GENSIM = "gensim"
+    NPMI = "npmi"
+
+
+class SubsampleFormula(StrEnum):
+    """Which words are kept: the reference program's sqrt(t/f) + t/f, or the paper's sqrt(t/f)."""
+
+    WORD2VEC = "word2vec"
+    PAPER = "paper"
+
+
+class WindowKind(StrEnum):
+    """The radius of a window: drawn uniformly from 1..window for every centre, or always window."""
+
+    DYNAMIC = "dynamic"
+    FIXED = "fixed"
+
+
+class AnalogyMethod(StrEnum):
+    """3CosAdd (Mikolov et al. 2013) or 3CosMul (Levy & Goldberg 2014)."""
+
+    COS_ADD = "3cosadd"
+    COS_MUL = "3cosmul"
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Corpus(Section):
+    """Which text. Its content decides what is fresh; paths do not."""
+
+    paths: tuple[str, ...] = ()
+    """Files, globs or directories; relative to the configuration file. Plain text, or .gz .bz2 .xz .zst; a line is a paragraph."""
+    shard_mb: Annotated[float, Field(gt=0, le=4096)] = 16
+    """Plain files are cut at line borders into shards of about so many MB, which are read in parallel."""
+
+
+class Tokenize(Section):
+    """Text into tokens: runs of Unicode letters, digits and inner apostrophes."""
+
+    lowercase: bool = True
+    """Lower-case every token."""
+    split_sentences: bool = False
+    """End a sentence at . ! ? before white space too, not only at the end of a line."""
+
+
+class Phrases(Section):
+    """Bigrams that belong together become one token (new_york). One pass for each threshold; none: off."""
+
+    thresholds: tuple[float, ...] = ()
+    """The score that a bigram must exceed, one a pass, usually falling: [10.0, 5.0] makes phrases of up to four words."""
+    scorer: PhraseScorer = PhraseScorer.GENSIM
+    """word2vec (scaled by tokens, thresholds near 100), gensim (scaled by vocabulary, near 10) or npmi (-1..1, near 0.5)."""
+    min_count: Annotated[int, Field(ge=1)] = 5
+    """Words and bigrams seen less often make no phrase; also the discount in the score."""
+    delimiter: Annotated[str, Field(min_length=1, pattern=r"^\S+$")] = "_"
+    """What stands between the words of a phrase."""
+
+    @model_validator(mode="after")
+    def _npmi_range(self) -> "Phrases":
+        if self.scorer is PhraseScorer.NPMI and any(not -1 <= threshold <= 1 for threshold in self.thresholds):
+            raise ValueError("thresholds for npmi lie between -1 and 1")
+        return self
+
+
+class Vocabulary(Section):
+    """Which words get a vector."""
+
+    min_count: Annotated[int, Field(ge=1)] = 5
+    """Words seen less often are dropped before anything else."""
+
+
+class Pairs(Section):
+    """What is drawn from the text for every epoch: the words that stay and the windows around them."""
+
+    window: Annotated[int, Field(ge=1, le=64)] = 5
+    """The largest distance between a centre and a context."""
+    window_kind: WindowKind = WindowKind.DYNAMIC
+    """dynamic: the radius of every centre is drawn from 1..window; fixed: it is window."""
+    subsample: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    """t of the subsampling formula: frequent words are dropped at random; 0 keeps all."""
+    subsample_formula: SubsampleFormula = SubsampleFormula.WORD2VEC
+    """word2vec: sqrt(t/f) + t/f; paper: sqrt(t/f)."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 5
+    """How often the text is passed through; each epoch has draws of its own."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of the draws."""
+
+
+class Train(Section):
+    """Skip-gram with negative sampling."""
+
+    dimensions: Annotated[int, Field(ge=1, le=1024)] = 100
+    """Numbers in a vector."""
+    negatives: Annotated[int, Field(ge=1, le=64)] = 5
+    """Noise words for every window."""
+    noise_power: Annotated[float, Field(ge=0, le=2)] = 0.75
+    """Noise words are drawn in proportion to count ** noise_power."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.025
+    """At the first word; falls linearly."""
+    min_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.0001
+    """At the last word."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of the first vectors and of the noise."""
+
+    @model_validator(mode="after")
+    def _falling_rate(self) -> "Train":
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError("min_learning_rate is above learning_rate")
+        return self
+
+
+class Evaluate(Section):
+    """What the vectors are scored on. Shipped sets are known by name; anything with a suffix is a path."""
+
+    analogies: tuple[str, ...] = ("questions-words",)
+    """Sets of questions a : b :: c : ?"""
+    similarity: tuple[str, ...] = ("wordsim353", "simlex999")
+    """Sets of word pairs with human scores."""
+    candidates: Annotated[int, Field(ge=2)] = 30_000
+    """Only so many most frequent words can be answers; a question with a word outside is not asked."""
+    method: AnalogyMethod = AnalogyMethod.COS_ADD
+    """3cosadd or 3cosmul."""
+
+
+class StoreSection(Section):
+    """Where artifacts are kept."""
+
+    path: str = "store"
+    """A directory; in a configuration file relative to that file."""
+
+
+class Cluster(Section):
+    """How to run. Changes no byte up to the pairs."""
+
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Threads for training and for a local Dask cluster; 0: one for each core."""
+    processes: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Local Dask workers as processes instead of threads; 0: none."""
+    address: str = ""
+    """A running Dask scheduler, such as tcp://host:8786; its workers must see the same files."""
+
+
+class Configuration(Section):
+    """Everything that a run needs to know."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = "vectors"
+    """The name of the model; `corpus2vec similar --model NAME` finds its newest run."""
+    corpus: Corpus = Corpus()
+    tokenize: Tokenize = Tokenize()
+    phrases: Phrases = Phrases()
+    vocabulary: Vocabulary = Vocabulary()
+    pairs: Pairs = Pairs()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    store: StoreSection = StoreSection()
+    cluster: Cluster = Cluster()
+
+
+def is_path(name: object) -> bool:
+    """Whether an evaluation set is named by a path, not by the name of a shipped set."""
+    return isinstance(name, str) and ("/" in name or "." in name)

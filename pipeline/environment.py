@@ -1,0 +1,50 @@
+"""Where something was computed: recorded in manifests and run records, never part of a key or a digest."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("corpus2vec", "numpy", "numba", "llvmlite", "pyarrow", "dask", "scipy", "prefect")
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions of what computes, the CPU, and the commit when this is a checkout."""
+    versions = {name: found for name in PACKAGES if (found := _version(name))}
+    return {"python": platform.python_version(), **versions, "cpu": _cpu(), "system": platform.system(), "commit": _commit()}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    """Model name of the CPU, and how wide its vectors are."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    fields = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
+    flags = fields.get("flags", "").split()
+    widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "")
+    return f"{fields.get('model name', platform.machine()).strip()} {widest}".strip()
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 - whichever git is installed
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip()

@@ -1,0 +1,66 @@
+"""Evaluation sets: those shipped with the package, known by name, and files of the user's own."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+
+from pipeline.artifact import Link
+from pipeline.configuration import Evaluate, is_path
+from pipeline.errors import ConfigurationError
+from pipeline.keys import digest_of_file
+
+
+class EvaluationKind(StrEnum):
+    """What a set asks."""
+
+    ANALOGIES = "analogies"
+    SIMILARITY = "similarity"
+
+
+@dataclass(frozen=True)
+class EvaluationFile:
+    """One set of questions or of word pairs."""
+
+    name: str
+    kind: EvaluationKind
+    path: Path
+    sha256: str
+
+    @property
+    def link(self) -> Link:
+        """How the evaluation names this input."""
+        return Link(self.kind, self.name, self.sha256)
+
+
+def find_evaluation_files(settings: Evaluate) -> tuple[EvaluationFile, ...]:
+    """The files of the configured sets.
+
+    Raises
+    ------
+    ConfigurationError
+        For a name that is not shipped, or a path without a file.
+    """
+    named = [(EvaluationKind.ANALOGIES, name) for name in settings.analogies]
+    named += [(EvaluationKind.SIMILARITY, name) for name in settings.similarity]
+    return tuple(_find(kind, name) for kind, name in named)
+
+
+def shipped_sets() -> dict[str, Path]:
+    """Name and path of every set that is shipped."""
+    directory = Path(str(files("corpus2vec_data"))) / "evaluation"
+    return {path.stem: path for path in sorted(directory.glob("*.t*"))}
+
+
+def _find(kind: EvaluationKind, name: str) -> EvaluationFile:
+    shipped = shipped_sets()
+    path = Path(name) if is_path(name) else shipped.get(name)
+    if path is None or not path.is_file():
+        raise ConfigurationError(
+            "An evaluation set does not exist.",
+            where=f"key evaluate.{kind}",
+            got=name,
+            expected="a file, or one of " + ", ".join(shipped),
+            remedy="An empty list evaluates nothing of this kind: --set evaluate.analogies=[]",
+        )
+    return EvaluationFile(path.stem, kind, path, digest_of_file(path))

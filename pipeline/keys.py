@@ -1,0 +1,53 @@
+"""Digests and keys: what makes two artifacts the same. Nothing here knows what is hashed, or where it is kept."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+
+READ_BYTES = 1 << 20
+
+
+def canonical(value: object) -> str:
+    """One text for one value: keys sorted, every scalar tagged with its type, floats exact in hexadecimal.
+
+    `1`, `1.0`, `True` and `"1"` are four different values, as they are in Python and TOML.
+
+    Raises
+    ------
+    TypeError
+        For anything but None, bool, int, float, str, enums of these, sequences and mappings with string keys.
+    """
+    match value:
+        case Enum():
+            return canonical(value.value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"i{value}"
+        case float():
+            return f"f{value.hex()}"
+        case str():
+            return "s" + json.dumps(value)
+        case Mapping():
+            return "{" + ",".join(f"{json.dumps(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+        case Sequence():
+            return "[" + ",".join(canonical(item) for item in value) + "]"
+    raise TypeError(f"no canonical form for {type(value).__name__}")
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of the canonical text of a value, in hexadecimal."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,72 @@
+"""Finding trained vectors in a store by what a person calls them. Imports nothing heavy: a question must be answered at once."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifact import Artifact
+from pipeline.errors import UsageError
+from pipeline.schemas import VECTORS_FILE
+from pipeline.store import RUNS, Store
+
+
+@dataclass(frozen=True)
+class Model:
+    """Trained vectors, and the newest run that made or reused them."""
+
+    run: dict[str, Any]
+    artifact: Artifact
+
+    @property
+    def vectors_path(self) -> Path:
+        """The Parquet file of its vectors."""
+        return self.artifact.path(VECTORS_FILE)
+
+
+def models(store: Store) -> list[Model]:
+    """The model of every run, newest run first; runs whose vectors are gone are left out."""
+    found = []
+    for run in reversed(store.records(RUNS)):
+        artifact = store.find("train", train_key(run))
+        if artifact:
+            found.append(Model(run, artifact))
+    return found
+
+
+def train_key(run: dict[str, Any]) -> str:
+    """The key of the vectors of a run."""
+    return next(str(step["keys"][0]) for step in run["steps"] if step["step"] == "train")
+
+
+def find_model(store: Store, reference: str = "") -> Model:
+    """The newest model, or the newest one of this name, run, or key (the beginning is enough).
+
+    Raises
+    ------
+    UsageError
+        When the store has no model, or none that is called so.
+    """
+    known = models(store)
+    if not known:
+        raise UsageError(
+            "There is no model yet.",
+            where=str(store.root),
+            remedy="Train one (corpus2vec train CONFIG), or name another store (--store DIRECTORY).",
+        )
+    for model in known:
+        if reference in ("", model.run["name"]) or _begins_an_id(model, reference):
+            return model
+    names = list(dict.fromkeys(model.run["name"] for model in known))
+    near = difflib.get_close_matches(reference, names, n=1)
+    raise UsageError(
+        "There is no such model.",
+        where=str(store.root),
+        got=reference,
+        expected="one of " + ", ".join(names[:10]) + ", a run, or the beginning of a key",
+        remedy=f"Did you mean {near[0]}?" if near else "corpus2vec show lists what there is.",
+    )
+
+
+def _begins_an_id(model: Model, reference: str) -> bool:
+    return len(reference) >= 4 and (model.run["id"].startswith(reference) or model.artifact.manifest.key.startswith(reference))

@@ -1,0 +1,178 @@
+"""A run: walk the chain, reuse what is there, build what is not, and leave a record. The flow decides when and where; this decides what."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from pipeline.artifact import Artifact, Manifest
+from pipeline.chain import chain
+from pipeline.configuration import Configuration
+from pipeline.corpus import Observed, observe
+from pipeline.environment import environment
+from pipeline.evaluation_sets import find_evaluation_files
+from pipeline.events import StepAdvanced, StepFinished, StepStarted, emit
+from pipeline.plan import StepPlan, Wanted, plan_step
+from pipeline.stage import Inputs, Job, Step
+from pipeline.store import RUNS, Store
+from pipeline.workers import InPlace, Workers
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What became of one step."""
+
+    step: str
+    stage: str
+    keys: tuple[str, ...]
+    digests: tuple[str, ...]
+    n_reused: int
+    reason: str
+    elapsed_s: float
+    size_bytes: int
+
+
+class Run:
+    """One walk over the chain. `perform` the steps in order, then `finish`."""
+
+    def __init__(self, configuration: Configuration, store: Store, workers: Workers) -> None:
+        self.configuration, self.store, self.workers = configuration, store, workers
+        self.started = datetime.now(UTC)
+        self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+        self.observed = observe(configuration)
+        self.steps = chain(configuration)
+        self.made: dict[str, tuple[Artifact, ...]] = {}
+        self.records: list[StepRecord] = []
+
+    def perform(self, step: Step) -> StepRecord:
+        """Reuse or build the artifacts of one step.
+
+        Raises
+        ------
+        Corpus2VecError
+            Whatever the stage or the store finds wrong. What was finished before stays finished.
+        """
+        started = time.monotonic()
+        inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
+        planned = plan_step(step, self.observed, inputs, self.store)
+        artifacts = planned.artifacts if planned.reused else self._build(planned, inputs)
+        self.made[step.name] = artifacts
+        record = StepRecord(
+            step.name,
+            step.stage.name,
+            tuple(artifact.manifest.key for artifact in artifacts),
+            tuple(artifact.manifest.digest for artifact in artifacts),
+            len(planned.artifacts),
+            planned.reason,
+            time.monotonic() - started,
+            sum(artifact.manifest.size_bytes for artifact in artifacts),
+        )
+        self.records.append(record)
+        emit(StepFinished(step.name, planned.reused, record.elapsed_s, record.size_bytes, summarize(artifacts)))
+        return record
+
+    def finish(self, started_by: str) -> dict[str, Any]:
+        """Write the record of the run, and return it.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        record = {
+            "id": self.id,
+            "name": self.configuration.name,
+            "started": self.started.isoformat(timespec="seconds"),
+            "elapsed_s": round((datetime.now(UTC) - self.started).total_seconds(), 3),
+            "started_by": started_by,
+            "configuration": self.configuration.model_dump(mode="json"),
+            "sources": [
+                {"path": str(shard.path), "start": shard.start, "stop": shard.stop, "sha256": shard.sha256}
+                for shard in self.observed.shards
+            ],
+            "steps": [asdict(record) for record in self.records],
+            "scores": dict(self.made["evaluate"][0].manifest.measures),
+            "environment": environment(),
+        }
+        self.store.write_record(RUNS, self.id, record)
+        return record
+
+    def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[Artifact, ...]:
+        step = planned.step
+        emit(StepStarted(step.name, planned.reason))
+        missing = [one for one in planned.wanted if not one.found]
+        if step.stage.on_workers:
+            tasks = [_Task(self.store, step, one, inputs) for one in missing]
+            built = self.workers.map(build_on_worker, tasks, lambda n: emit(StepAdvanced(step.name, n, len(missing), "shards")))
+        else:
+            built = [build_artifact(self.store, step, one, inputs, self.workers) for one in missing]
+        by_key = {artifact.manifest.key: artifact for artifact in (*planned.artifacts, *built)}
+        return tuple(by_key[one.key] for one in planned.wanted)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs to build one artifact."""
+
+    store: Store
+    step: Step
+    wanted: Wanted
+    inputs: Inputs
+
+
+def build_on_worker(task: _Task) -> Artifact:
+    """Build one artifact where this is called; its build uses no other workers."""
+    return build_artifact(task.store, task.step, task.wanted, task.inputs, InPlace())
+
+
+def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Artifact:
+    """Build one artifact and commit it to the store.
+
+    Raises
+    ------
+    Corpus2VecError
+        Whatever the stage or the store finds wrong.
+    """
+    started = time.monotonic()
+    stage = step.stage
+    with store.building(stage.name, wanted.key) as directory:
+        outcome = stage.build(Job(step.name, directory, step.settings, step.parameters, inputs, wanted.unit.material, workers))
+        manifest = Manifest(
+            stage=stage.name,
+            stage_version=stage.version,
+            key=wanted.key,
+            parameters=step.parameters,
+            inputs=wanted.unit.inputs,
+            files=outcome.files,
+            tallies=outcome.tallies,
+            measures=outcome.measures,
+            environment=environment(),
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+            elapsed_s=round(time.monotonic() - started, 3),
+        )
+        return store.commit(directory, manifest)
+
+
+def summarize(artifacts: tuple[Artifact, ...]) -> str:
+    """One line of what a step made: its measures, added up over its artifacts."""
+    totals: dict[str, float] = {}
+    for artifact in artifacts:
+        for name, value in artifact.manifest.measures.items():
+            totals[name] = totals.get(name, 0) + value
+    return ", ".join(f"{value:,.4g} {name}" if isinstance(value, float) else f"{value:,} {name}" for name, value in totals.items())
+
+
+def evaluate_model(store: Store, vectors: Artifact, configuration: Configuration) -> Artifact:
+    """The evaluation of finished vectors by a configuration's `evaluate` section, reused when it is there.
+
+    Raises
+    ------
+    Corpus2VecError
+        When a set is unknown or cannot be read, or the store cannot be written.
+    """
+    step = next(step for step in chain(configuration) if step.name == "evaluate")
+    observed = Observed((), find_evaluation_files(configuration.evaluate))
+    inputs = {"vectors": (vectors,)}
+    (wanted,) = plan_step(step, observed, inputs, store).wanted
+    return wanted.found or build_artifact(store, step, wanted, inputs, InPlace())

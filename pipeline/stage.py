@@ -1,0 +1,77 @@
+"""What a stage is: how its work falls into artifacts, and how one of them is built. The stages themselves are in `stages/`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pipeline.artifact import Artifact, FileRecord, Link, Tally
+from pipeline.configuration import Section
+from pipeline.corpus import Observed
+from pipeline.keys import digest_of
+from pipeline.workers import Workers
+
+S = TypeVar("S", bound=Section)
+Inputs = Mapping[str, tuple[Artifact, ...]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One artifact to be made: what it is made from."""
+
+    inputs: Mapping[str, tuple[Link, ...]]
+    material: Any = None  # what the build needs from outside the store: source shards, evaluation files
+
+
+@dataclass(frozen=True)
+class Job(Generic[S]):
+    """Everything that one build may use."""
+
+    step: str
+    directory: Path  # empty; the build writes its files here
+    settings: S
+    parameters: Mapping[str, Any]
+    inputs: Inputs
+    material: Any
+    workers: Workers
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a build made."""
+
+    files: tuple[FileRecord, ...]
+    tallies: tuple[Tally, ...]
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+def one_unit(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
+    """The usual division: one artifact from all inputs."""
+    return (Unit({name: tuple(artifact.link for artifact in artifacts) for name, artifacts in inputs.items()}),)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A kind of computation. `version` changes whenever the same inputs would give other bytes."""
+
+    name: str
+    version: int
+    build: Callable[[Job[Any]], Outcome]
+    units: Callable[[Observed, Inputs], tuple[Unit, ...]] = one_unit
+    on_workers: bool = False  # many small builds: each is one task on a worker
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage at its place in the chain."""
+
+    name: str
+    stage: Stage
+    settings: Section
+    parameters: Mapping[str, Any]  # what of the settings, and of the world, goes into the key
+    reads: Mapping[str, str]  # name of the input -> earlier step
+
+    def key(self, unit: Unit) -> str:
+        """The identity of an artifact: stage, version, parameters and the digests of what it is made from."""
+        digests = {name: [[link.stage, link.digest] for link in links] for name, links in unit.inputs.items()}
+        return digest_of([self.stage.name, self.stage.version, self.parameters, digests])

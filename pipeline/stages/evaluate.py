@@ -1,0 +1,100 @@
+"""evaluate: scores of the vectors on analogies and word similarity, with what could not be asked."""
+
+import math
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pipeline.analogies import SectionScore, read_questions, score_analogies
+from pipeline.artifact import FileRecord, Tally
+from pipeline.configuration import Evaluate
+from pipeline.corpus import Observed
+from pipeline.evaluation_sets import EvaluationFile, EvaluationKind
+from pipeline.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE
+from pipeline.similarity import SimilarityScore, read_pairs, score_similarity
+from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
+from pipeline.tables import write_table
+from pipeline.vectors import Vectors, read_vectors
+
+LOWERCASE = "lowercase"
+
+
+def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
+    """One artifact from the vectors and the sets."""
+    (unit,) = one_unit(observed, inputs)
+    return (Unit({**unit.inputs, "sets": tuple(file.link for file in observed.evaluation_files)}, observed.evaluation_files),)
+
+
+def build(job: Job[Evaluate]) -> Outcome:
+    """Score the vectors on every set.
+
+    Raises
+    ------
+    InputError
+        When a set cannot be read.
+    """
+    vectors = read_vectors(job.inputs["vectors"][0].path(VECTORS_FILE))
+    files: tuple[EvaluationFile, ...] = job.material
+    lowercase = bool(job.parameters[LOWERCASE])
+    analogies = [(file.name, _analogies(vectors, file, job.settings, lowercase)) for file in files if file.kind is EvaluationKind.ANALOGIES]
+    similarity = [
+        (file.name, score_similarity(vectors, read_pairs(file.path), lowercase=lowercase))
+        for file in files
+        if file.kind is EvaluationKind.SIMILARITY
+    ]
+    totals = {name: scores[-1] for name, scores in analogies}
+    measures = {name: total.accuracy for name, total in totals.items()} | {name: score.rho for name, score in similarity}
+    return Outcome(
+        (_write_sections(job, analogies), _write_similarity(job, similarity)),
+        (
+            *(_tally(f"questions of {name}", total.n_questions, total.n_asked) for name, total in totals.items()),
+            *(_tally(f"pairs of {name}", score.n_pairs, score.n_scored) for name, score in similarity),
+        ),
+        {name: value for name, value in measures.items() if value is not None},
+    )
+
+
+def _analogies(vectors: Vectors, file: EvaluationFile, settings: Evaluate, lowercase: bool) -> Sequence[SectionScore]:
+    return score_analogies(vectors, read_questions(file.path), settings.candidates, settings.method, lowercase=lowercase)
+
+
+def _tally(unit: str, n_in: int, n_kept: int) -> Tally:
+    return Tally(unit, n_in, n_kept, {"outside the vocabulary or the candidates": n_in - n_kept})
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _write_sections(job: Job[Evaluate], analogies: list[tuple[str, Sequence[SectionScore]]]) -> FileRecord:
+    rows = [
+        (
+            name,
+            score.section,
+            score.n_questions,
+            score.n_asked,
+            score.n_correct,
+            _number(score.accuracy),
+            _number(score.low),
+            _number(score.high),
+        )
+        for name, scores in analogies
+        for score in scores
+    ]
+    return _write_rows(job, SECTIONS_FILE, SECTIONS, rows)
+
+
+def _write_similarity(job: Job[Evaluate], similarity: list[tuple[str, SimilarityScore]]) -> FileRecord:
+    rows = [
+        (name, score.n_pairs, score.n_scored, _number(score.rho), _number(score.low), _number(score.high)) for name, score in similarity
+    ]
+    return _write_rows(job, SIMILARITY_FILE, SIMILARITY, rows)
+
+
+def _write_rows(job: Job[Evaluate], name: str, schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> FileRecord:
+    return write_table(
+        job.directory, name, schema, pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+    )
+
+
+STAGE = Stage("evaluate", 1, build, units)

@@ -1,0 +1,132 @@
+"""pairs: what every epoch trains on. Rare words out, frequent words subsampled, a window radius drawn for every centre that stays.
+
+The text is cut anew, by global sentence number, so that neither the shards of the corpus nor the workers change a byte.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kernels.pairs import draw_pairs, keep_probabilities_paper, keep_probabilities_word2vec
+from pipeline.artifact import FileRecord, Tally
+from pipeline.configuration import Pairs, SubsampleFormula, WindowKind
+from pipeline.errors import ConfigurationError
+from pipeline.events import StepAdvanced, emit
+from pipeline.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
+from pipeline.stage import Job, Outcome, Stage
+from pipeline.tables import Text, list_array, read_table, write_table
+from pipeline.text import TextShard, codes_to_ids, joined, shards_of
+
+SENTENCES_A_PART = 32_768
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Sentences first..last-1 of one shard."""
+
+    shard: TextShard
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One task: a range of sentences of the whole text, for all epochs."""
+
+    number: int
+    first_sentence: int  # global number
+    pieces: tuple[Piece, ...]
+    vocabulary: Path
+    settings: Pairs
+    directory: Path
+
+
+def build(job: Job[Pairs]) -> Outcome:
+    """Draw all epochs.
+
+    Raises
+    ------
+    ConfigurationError
+        When no sentence keeps two words.
+    """
+    vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
+    parts = [
+        Part(number, first, pieces, vocabulary, job.settings, job.directory)
+        for number, (first, pieces) in enumerate(_cut(shards_of(job.inputs["text"])))
+    ]
+    drawn = job.workers.map(_draw_part, parts, lambda n_done: emit(StepAdvanced(job.step, n_done, len(parts), "parts")))
+    n_in, n_rare, n_subsampled, n_lonely, n_kept = (int(n) for n in sum(tallies for _, tallies in drawn))
+    if not n_kept:
+        raise ConfigurationError(
+            "No window is left to train on: no sentence keeps two words.",
+            where="keys pairs.subsample, vocabulary.min_count",
+            got=f"of {n_in:,} tokens {n_rare:,} are below min_count, {n_subsampled:,} were subsampled, {n_lonely:,} were left alone",
+            remedy="Raise pairs.subsample (0 keeps all words), lower vocabulary.min_count, or give more text.",
+        )
+    tally = Tally("tokens", n_in, n_kept, {"below min_count": n_rare, "subsampled": n_subsampled, "alone in a sentence": n_lonely})
+    files = tuple(file for files, _ in drawn for file in files)
+    return Outcome(files, (tally,), {"tokens": n_in, "centres": n_kept, "epochs": job.settings.epochs})
+
+
+def _cut(shards: Sequence[TextShard]) -> Iterator[tuple[int, tuple[Piece, ...]]]:
+    """Parts of SENTENCES_A_PART sentences: the first one's global number, and where they lie."""
+    pieces: list[Piece] = []
+    n_cut = n_waiting = 0
+    for shard in shards:
+        begin, n_sentences = 0, shard.n_sentences
+        while begin < n_sentences:
+            end = min(n_sentences, begin + SENTENCES_A_PART - n_waiting)
+            pieces.append(Piece(shard, begin, end))
+            n_waiting += end - begin
+            begin = end
+            if n_waiting == SENTENCES_A_PART:
+                yield n_cut, tuple(pieces)
+                pieces, n_cut, n_waiting = [], n_cut + n_waiting, 0
+    if pieces:
+        yield n_cut, tuple(pieces)
+
+
+def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], npt.NDArray[np.int64]]:
+    """Write one file an epoch; where the words went: in, rare, subsampled, alone, kept."""
+    settings = part.settings
+    vocabulary = read_table(part.vocabulary, VOCABULARY)
+    counts = vocabulary["count"].to_numpy()
+    formula = keep_probabilities_word2vec if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper
+    keep = formula(counts, int(counts.sum()), settings.subsample)
+    text = _encoded(part.pieces, vocabulary["token"])
+    ids = np.arange(-1, len(counts), dtype=np.int32)
+    tallies = np.zeros(5, dtype=np.int64)
+    files = []
+    for epoch in range(settings.epochs):
+        tokens, radius, offsets, tally = draw_pairs(
+            text.codes,
+            text.offsets,
+            ids,
+            keep,
+            settings.window,
+            settings.window_kind is WindowKind.DYNAMIC,
+            np.uint64(settings.seed),
+            epoch,
+            part.first_sentence,
+        )
+        tallies += tally
+        columns = [list_array(values, offsets, column.type) for values, column in zip((tokens, radius), PAIRS, strict=True)]
+        name = f"epoch-{epoch:03d}/part-{part.number:05d}.parquet"
+        files.append(write_table(part.directory, name, PAIRS, [pa.record_batch(columns, schema=PAIRS)]))
+    return tuple(files), tallies
+
+
+def _encoded(pieces: Sequence[Piece], vocabulary: pa.ChunkedArray) -> Text:
+    """The text of a part in vocabulary ids plus one; 0: below min_count."""
+    texts = []
+    for piece in pieces:
+        codes = codes_to_ids(piece.shard.lexicon(), vocabulary) + np.int32(1)
+        texts += [Text(codes[text.codes], text.offsets) for text in piece.shard.sentences(piece.first, piece.last)]
+    return joined(texts)
+
+
+STAGE = Stage("pairs", 1, build)

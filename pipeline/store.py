@@ -1,0 +1,147 @@
+"""Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent. The only module that creates, renames or removes in a store.
+
+A build works in a directory of its own beside the target, whose name starts with a dot. It becomes the artifact by one rename, after every
+file and the manifest have reached the disk. A killed build leaves only such a directory; the next build of the same stage removes it.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifact import MANIFEST, Artifact, Manifest
+from pipeline.errors import StoreError
+
+RUNS = "runs"  # the kind of records that runs leave
+KEY_LETTERS = 32  # 128 bits of the key name a directory
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A directory of artifacts and run records."""
+
+    root: Path
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """The finished artifact of a stage with this key, if there is one."""
+        directory = self._directory(stage, key)
+        if not (directory / MANIFEST).exists():
+            return None
+        return Artifact(directory, Manifest.read(directory / MANIFEST))
+
+    def artifacts(self, stage: str) -> list[Artifact]:
+        """All finished artifacts of a stage, newest first."""
+        directories = [path.parent for path in (self.root / stage).glob(f"[!.]*/{MANIFEST}")]
+        found = [Artifact(directory, Manifest.read(directory / MANIFEST)) for directory in directories]
+        return sorted(found, key=lambda artifact: (artifact.manifest.created, artifact.manifest.key), reverse=True)
+
+    @contextlib.contextmanager
+    def building(self, stage: str, key: str) -> Iterator[Path]:
+        """A new directory to build an artifact in; removed when the build fails.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written, or the disk is full, here or anywhere in the body.
+        """
+        target = self._directory(stage, key)
+        working = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+        with self._explained_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(target.parent)
+            working.mkdir()
+            try:
+                yield working
+            finally:
+                shutil.rmtree(working, ignore_errors=True)
+
+    def commit(self, working: Path, manifest: Manifest) -> Artifact:
+        """Turn a working directory into the artifact of its manifest, in one step.
+
+        When another writer was first, its artifact stands (it has the same bytes) and this one is dropped.
+        """
+        target = self._directory(manifest.stage, manifest.key)
+        (working / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        for path in sorted(working.rglob("*"), reverse=True):
+            _sync(path)
+        _sync(working)
+        try:
+            working.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return Artifact(target, Manifest.read(target / MANIFEST))
+        _sync(target.parent)
+        return Artifact(target, manifest)
+
+    def write_record(self, kind: str, name: str, content: dict[str, Any]) -> Path:
+        """Write a small JSON record (a run, say) in one step.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        target = self.root / kind / f"{name}.json"
+        with self._explained_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            working = target.with_name(f".{target.name}.{os.getpid()}")
+            working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            _sync(working)
+            working.replace(target)
+        return target
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """All records of a kind, by name, newest last."""
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.root / kind).glob("[!.]*.json"))]
+
+    def _directory(self, stage: str, key: str) -> Path:
+        return self.root / stage / key[:KEY_LETTERS]
+
+    @contextlib.contextmanager
+    def _explained_errors(self, where: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise StoreError(
+                    "There is no room left to write the artifact.",
+                    where=str(where),
+                    got=os.strerror(error.errno or 0),
+                    expected="more free space; corpus2vec plan projects how much",
+                    remedy="Free some space, or choose another store (store.path). Finished steps are kept; the same command goes on from there.",
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+                raise StoreError(
+                    "The store cannot be written.",
+                    where=str(error.filename or where),
+                    got=error.strerror or str(error),
+                    expected="a directory that this user may create and write",
+                    remedy="Choose another place: --set store.path=DIRECTORY, or in the configuration [store] path = ...",
+                ) from error
+            raise
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a directory's entries are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove working directories of processes of this machine that are gone."""
+    for path in parent.glob(f".*.{socket.gethostname()}.*"):
+        process = path.name.split(".")[-2]
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)

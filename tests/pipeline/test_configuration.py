@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from pipeline.configuration import Configuration, PhraseScorer
+from pipeline.configuration_file import load_configuration, parse_configuration
+from pipeline.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return path
+
+
+def test_configuration__defaults_stand_without_a_file() -> None:
+    assert load_configuration(None) == Configuration()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data" / "configs").glob("*.toml")), ids=lambda path: path.name)
+def test_configuration__shipped_files_are_valid_and_name_existing_text(path: Path) -> None:
+    configuration = load_configuration(path)
+    assert configuration.name != Configuration().name
+    assert all(Path(name).exists() for name in configuration.corpus.paths)
+
+
+def test_configuration__every_key_says_what_it_means() -> None:
+    def keys(model: type[BaseModel]):
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from keys(field.annotation)
+            else:
+                yield model.__name__, name, field.description
+
+    assert [key for key in keys(Configuration) if not (key[2] or "").strip()] == []
+
+
+def test_configuration__cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Configuration().train.dimensions = 3
+
+
+def test_load_configuration__paths_in_the_file_are_relative_to_the_file(tmp_path) -> None:
+    path = write(tmp_path, '[corpus]\npaths = ["text.txt", "/abs/text.txt"]\n[store]\npath = "here"\n[evaluate]\nanalogies = ["questions-words", "my.txt"]\n')
+    configuration = load_configuration(path)
+    assert configuration.corpus.paths == (f"{tmp_path}/text.txt", "/abs/text.txt")
+    assert configuration.store.path == f"{tmp_path}/here"
+    assert configuration.evaluate.analogies == ("questions-words", f"{tmp_path}/my.txt")
+
+
+def test_load_configuration__paths_in_overrides_are_relative_to_the_working_directory(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_configuration(None, ["corpus.paths=text.txt"]).corpus.paths == (f"{tmp_path}/text.txt",)
+
+
+def test_load_configuration__overrides_are_stronger_than_the_file_and_keep_the_rest(tmp_path) -> None:
+    path = write(tmp_path, 'name = "mine"\n[train]\ndimensions = 50\nnegatives = 7\n')
+    configuration = load_configuration(path, ["train.dimensions=200", "phrases.scorer=npmi", "phrases.thresholds=[0.5]", "name=other"])
+    assert (configuration.train.dimensions, configuration.train.negatives, configuration.name) == (200, 7, "other")
+    assert configuration.phrases.scorer is PhraseScorer.NPMI
+    assert configuration.phrases.thresholds == (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.dimension=3", ["no configuration key 'train.dimension'", "Did you mean 'dimensions'?"]),
+        ("dimensions=3", ["no configuration key 'dimensions'", "Did you mean 'train.dimensions'?"]),
+        ("trian.dimensions=3", ["no configuration key 'trian'", "Did you mean 'train'?"]),
+        ("train.dimensions=0", ["train.dimensions", "got:      0", "greater than or equal to 1", "Numbers in a vector"]),
+        ("train.dimensions=many", ["train.dimensions", "'many'", "integer"]),
+        ("train.learning_rate=0.00001", ["key train", "min_learning_rate is above learning_rate"]),
+        ("phrases.scorer=best", ["phrases.scorer", "'word2vec', 'gensim' or 'npmi'"]),
+        ("pairs.subsample=2", ["pairs.subsample", "less than or equal to 1"]),
+        ("train=5", ["key train", "Train"]),
+        ("name=../../etc", ["key name", "'../../etc'"]),
+        ("train.dimensions", ["--set train.dimensions", "section.key=value"]),
+        ("a.b.c=1", ["--set a.b.c=1", "section.key=value"]),
+    ],
+)
+def test_load_configuration__a_wrong_override_is_explained(override: str, words: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(None, [override])
+    message = str(caught.value)
+    assert [word for word in words if word not in message] == [], message
+    assert caught.value.exit_code == 2
+
+
+def test_load_configuration__npmi_thresholds_lie_in_its_range() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught:
+        load_configuration(None, ["phrases.scorer=npmi", "phrases.thresholds=[10]"])
+    assert "between -1 and 1" in str(caught.value)
+
+
+def test_load_configuration__a_missing_file_names_one_with_a_similar_name(tmp_path) -> None:
+    write(tmp_path, "")
+    with pytest.raises(ConfigurationError, match="does not exist") as caught:
+        load_configuration(tmp_path / "rum.toml")
+    assert "run.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[train\n", b"\xff\xfe"], ids=["syntax", "encoding"])
+def test_load_configuration__a_broken_file_is_explained(content: bytes, tmp_path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_configuration(path)
+
+
+def test_parse_configuration__a_dump_gives_the_same_configuration() -> None:
+    configuration = load_configuration(None, ["phrases.thresholds=[10.0, 5.0]", "train.dimensions=7", "name=x"])
+    assert parse_configuration(configuration.model_dump(mode="json")) == configuration

@@ -5,6 +5,7 @@ PYTHON  ?= python3.11
 UV      := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN     := .venv/bin
 READY   := .venv/.ready
+CORPUS  ?= data/wiki-20mb.txt.xz
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test stress check bench lock clean
@@ -42,7 +43,7 @@ stress: $(READY)  ## the long tests: more kills, more seeds, more shardings
 	$(BIN)/pytest -m stress
 
 bench: $(READY)  ## measure against gensim and write benchmarks/results/*.json
-	$(BIN)/python benchmarks/against_gensim.py
+	$(BIN)/python benchmarks/against_gensim.py $(CORPUS)
 
 lock: $(READY)  ## resolve requirements.lock again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade \

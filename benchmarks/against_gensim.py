@@ -1,0 +1,220 @@
+"""Training, end to end, against gensim: the same text, tokens and settings, side by side, for several seeds; writes one JSON file.
+
+    make bench                                  on the shipped sample
+    make bench CORPUS=/data/text.txt.xz         on any text file
+
+Every result is validated before its time counts: both sides trained on the same tokens (compared by digest), all vectors are finite, and
+the analogies are above a floor. Reported are medians over seeds, and the ratio within each pair, because machines are noisy.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from pipeline.analogies import AnalogyMethod, read_questions, score_analogies
+from pipeline.environment import environment
+from pipeline.evaluation_sets import shipped_sets
+from pipeline.schemas import VECTORS_FILE
+from pipeline.similarity import read_pairs, score_similarity
+from pipeline.store import Store
+from pipeline.text import shards_of
+from pipeline.vectors import Vectors, read_vectors
+
+ROOT = Path(__file__).parents[1]
+GENSIM = "gensim==4.4.0"
+FLOOR = 0.05  # analogies below this mean that something is broken
+BEFORE_TRAINING = ("snapshot", "tokenize", "vocabulary", "pairs")
+
+
+def gensim_python() -> Path:
+    """The interpreter of an environment of its own with gensim in it."""
+    home = ROOT / ".bench"
+    python = home / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", GENSIM], check=True)
+    return python
+
+
+def plain_text(corpus: Path, scratch: Path) -> Path:
+    """The corpus as a plain text file: decompression is part of neither side's time."""
+    text = scratch / "corpus.txt"
+    with (lzma.open(corpus) if corpus.suffix == ".xz" else corpus.open("rb")) as source, text.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return text
+
+
+def run_ours(text: Path, scratch: Path, settings: argparse.Namespace, seed: int, cold: bool) -> dict[str, Any]:
+    """The real command with an empty store; its times, its peak memory over all its processes, its scores."""
+    store = scratch / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    values = {
+        "corpus.paths": str(text),
+        "pairs.epochs": settings.epochs,
+        "pairs.seed": seed,
+        "train.seed": seed,
+        "train.dimensions": settings.dimensions,
+        "cluster.threads": settings.threads,
+    }
+    arguments = [f"--set={key}={value}" for key, value in values.items()]
+    environ = os.environ | {"CORPUS2VEC_STORE": str(store)} | ({"NUMBA_CACHE_DIR": str(scratch / "numba")} if cold else {})
+    started = time.perf_counter()
+    child = subprocess.Popen([str(Path(sys.executable).with_name("corpus2vec")), "train", "--json", *arguments], env=environ, stdout=subprocess.PIPE, text=True)
+    peak = [0]
+    watcher = threading.Thread(target=watch_memory, args=(child.pid, peak), daemon=True)
+    watcher.start()
+    output, _ = child.communicate()
+    elapsed_s = time.perf_counter() - started
+    if child.returncode:
+        raise SystemExit(f"our command failed:\n{output}")
+    record = json.loads(output.splitlines()[-1])
+    steps = {step["step"]: step for step in record["steps"]}
+    train = Store(store).find("train", steps["train"]["keys"][0])
+    assert train
+    return {
+        "elapsed_s": elapsed_s,
+        "text_to_pairs_s": sum(steps[name]["elapsed_s"] for name in BEFORE_TRAINING),
+        "train_s": train.manifest.measures["training_s"],
+        "peak_memory_mb": peak[0] / 1e6,
+        "cold_compilation": cold,
+        "disk_mb": sum(step["size_bytes"] for step in record["steps"]) / 1e6,
+        "tokens_sha256": digest_of_tokens(store, steps["tokenize"]["keys"]),
+        **scores(read_vectors(train.path(VECTORS_FILE))),
+    }
+
+
+def watch_memory(pid: int, peak: list[int]) -> None:
+    """Keep the largest sum of the proportional set sizes of a process and its descendants."""
+    while psutil.pid_exists(pid):
+        total = 0
+        try:
+            for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+                total += process.memory_full_info().pss
+        except psutil.Error:
+            pass
+        peak[0] = max(peak[0], total)
+        time.sleep(0.2)
+
+
+def digest_of_tokens(store: Path, keys: list[str]) -> str:
+    """SHA-256 of our tokens written as gensim reads them: a sentence a line, a space between tokens."""
+    digest = sha256()
+    artifacts = [artifact for key in keys if (artifact := Store(store).find("tokenize", key))]
+    for shard in shards_of(artifacts):
+        words = np.array(shard.lexicon()["token"].to_pylist(), dtype=object)
+        for text in shard.sentences():
+            found = words[text.codes]
+            lines = [" ".join(found[begin:end]) for begin, end in zip(text.offsets[:-1], text.offsets[1:], strict=True)]
+            digest.update(("\n".join(lines) + "\n").encode())
+    return digest.hexdigest()
+
+
+def run_gensim(python: Path, text: Path, scratch: Path, settings: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """gensim on the same text; its times and scores."""
+    side = Path(__file__).with_name("gensim_side.py")
+    options = {"seed": seed, "workers": settings.threads, "dimensions": settings.dimensions, "epochs": settings.epochs}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run([str(python), str(side), str(text), str(scratch), *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    report = json.loads(done.stdout.splitlines()[-1])
+    words, counts = json.loads((scratch / "words.json").read_text())
+    vectors = Vectors(pa.array(words), np.array(counts), np.load(scratch / "vectors.npy"))
+    elapsed_s = report["tokenize_s"] + report["vocabulary_s"] + report["train_s"]
+    return {**report, "elapsed_s": elapsed_s, **scores(vectors)}
+
+
+def scores(vectors: Vectors) -> dict[str, float]:
+    """Analogies (30,000 candidates) and WordSim-353, by one piece of code for both sides; stops when they make no sense."""
+    sets = shipped_sets()
+    total = score_analogies(vectors, read_questions(sets["questions-words"]), 30_000, AnalogyMethod.COS_ADD, lowercase=True)[-1]
+    similarity = score_similarity(vectors, read_pairs(sets["wordsim353"]), lowercase=True)
+    if not np.isfinite(vectors.matrix).all() or not (total.accuracy or 0) > FLOOR or similarity.rho is None:
+        raise SystemExit(f"not a result: analogies {total.accuracy}, WordSim-353 {similarity.rho}")
+    return {"analogies": total.accuracy or 0.0, "n_asked": total.n_asked, "wordsim353": similarity.rho}
+
+
+def main() -> None:
+    """Run all seeds, check, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dimensions", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--scratch", type=Path, default=ROOT / ".bench" / "scratch")
+    settings = parser.parse_args()
+    python = gensim_python()
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    text = plain_text(settings.corpus, settings.scratch)
+    pairs = []
+    for seed in range(1, settings.seeds + 1):
+        ours = run_ours(text, settings.scratch, settings, seed, cold=seed == 1)
+        theirs = run_gensim(python, text, settings.scratch, settings, seed)
+        if ours.pop("tokens_sha256") != theirs.pop("tokens_sha256"):
+            raise SystemExit("the two sides did not train on the same tokens")
+        n_words = theirs["n_tokens"] * settings.epochs
+        for side in (ours, theirs):
+            side["words_per_s"] = n_words / side["train_s"]
+        pairs.append({"seed": seed, "corpus2vec": ours, "gensim": theirs})
+        print(json.dumps(pairs[-1]), flush=True)
+    result = {
+        "benchmark": "against gensim: skip-gram, 5 negatives, window 5, t 1e-4, min_count 5",
+        "corpus": settings.corpus.name,
+        "text_bytes": text.stat().st_size,
+        "settings": {name: getattr(settings, name) for name in ("threads", "dimensions", "epochs", "seeds")},
+        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count(), "system": platform.system()},
+        "versions": environment(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "figures": figures(pairs),
+        "runs": pairs,
+    }
+    name = f"against_gensim-{settings.corpus.name.split('.')[0]}-d{settings.dimensions}.json"
+    target = ROOT / "benchmarks" / "results" / name
+    target.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result["figures"], indent=1))
+
+
+def figures(pairs: list[dict[str, Any]]) -> dict[str, float]:
+    """Medians of times and their ratios, means of scores."""
+
+    def values(side: str, name: str) -> list[float]:
+        return [pair[side][name] for pair in pairs]
+
+    def ratios(name: str) -> list[float]:
+        return [ours / theirs for ours, theirs in zip(values("corpus2vec", name), values("gensim", name), strict=True)]
+
+    return {
+        "training_times_faster": round(statistics.median(ratios("words_per_s")), 2),
+        "end_to_end_times_faster": round(statistics.median(1 / ratio for ratio in ratios("elapsed_s")), 2),
+        "words_per_s": round(statistics.median(values("corpus2vec", "words_per_s"))),
+        "words_per_s_gensim": round(statistics.median(values("gensim", "words_per_s"))),
+        "elapsed_s": round(statistics.median(values("corpus2vec", "elapsed_s")), 1),
+        "elapsed_s_gensim": round(statistics.median(values("gensim", "elapsed_s")), 1),
+        "analogies": round(statistics.mean(values("corpus2vec", "analogies")), 4),
+        "analogies_gensim": round(statistics.mean(values("gensim", "analogies")), 4),
+        "wordsim353": round(statistics.mean(values("corpus2vec", "wordsim353")), 4),
+        "wordsim353_gensim": round(statistics.mean(values("gensim", "wordsim353")), 4),
+        "text_to_pairs_s_cold": round(pairs[0]["corpus2vec"]["text_to_pairs_s"], 2),
+        "text_to_pairs_s": round(statistics.median(values("corpus2vec", "text_to_pairs_s")), 2),
+        "peak_memory_mb": round(max(values("corpus2vec", "peak_memory_mb"))),
+        "disk_mb": round(statistics.median(values("corpus2vec", "disk_mb"))),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""gensim's half of `against_gensim.py`, run by the interpreter of an environment that has gensim and nothing of ours.
+
+Reads raw text, tokenizes it by the same definition in plain Python, trains from the token file (gensim's fastest input), saves the vectors.
+Prints one JSON object: seconds of each part, tokens, and a digest of the token file.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import time
+import unicodedata
+from pathlib import Path
+
+import gensim
+import numpy as np
+from gensim.models import Word2Vec
+
+
+def token_pattern() -> re.Pattern[str]:
+    """Runs of letters, marks and decimal digits, with single apostrophes between them."""
+    kinds = ("L", "M", "Nd")
+    inside = [chr(point) for point in range(0x40000) if unicodedata.category(chr(point)).startswith(kinds)]
+    ranges: list[list[int]] = []
+    for character in inside:
+        if ranges and ord(character) == ranges[-1][1] + 1:
+            ranges[-1][1] = ord(character)
+        else:
+            ranges.append([ord(character)] * 2)
+    token = "[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges) + "]"
+    return re.compile(f"{token}+(?:'{token}+)*")
+
+
+def tokenize(text: Path, tokens: Path) -> str:
+    """Write one sentence a line; the digest of what was written."""
+    pattern, digest = token_pattern(), hashlib.sha256()
+    with text.open(encoding="utf-8", newline="\n") as lines, tokens.open("wb") as out:
+        for line in lines:
+            found = pattern.findall(line.lower().replace("\u2019", "'"))
+            if found:
+                encoded = (" ".join(found) + "\n").encode()
+                digest.update(encoded)
+                out.write(encoded)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Tokenize, count, train, save."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("text", type=Path)
+    parser.add_argument("scratch", type=Path)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--dimensions", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    settings = parser.parse_args()
+    tokens = settings.scratch / "tokens.txt"
+    started = time.perf_counter()
+    digest = tokenize(settings.text, tokens)
+    tokenized = time.perf_counter()
+    model = Word2Vec(
+        vector_size=settings.dimensions, window=5, negative=5, sample=1e-4, min_count=5, sg=1, seed=settings.seed, workers=settings.workers
+    )
+    model.build_vocab(corpus_file=str(tokens))
+    counted = time.perf_counter()
+    total_words, total_sentences = model.corpus_total_words, model.corpus_count
+    model.train(corpus_file=str(tokens), total_words=total_words, total_examples=total_sentences, epochs=settings.epochs)
+    trained = time.perf_counter()
+    words = model.wv.index_to_key
+    np.save(settings.scratch / "vectors.npy", model.wv.vectors)
+    (settings.scratch / "words.json").write_text(json.dumps([words, [model.wv.get_vecattr(word, "count") for word in words]]))
+    report = {
+        "tokenize_s": tokenized - started,
+        "vocabulary_s": counted - tokenized,
+        "train_s": trained - counted,
+        "n_tokens": total_words,
+        "n_words": len(words),
+        "tokens_sha256": digest,
+        "gensim": gensim.__version__,
+        "numpy": np.__version__,
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,11 @@ from pipeline.vectors import Vectors
 
 QUESTIONS_A_BLOCK = 128
 COSINES_A_BLOCK = 1 << 24  # float32 cosines held at once, 64 MB at most; both limits leave the threads out, and so the answers
-NEAR = 1e-3  # scores this near to the best, relative above 1, are computed again; the float32 ones are off by 1e-6 or less
+NEAR = 1e-4  # scores this near to the best, relative above 1, are computed again; float32 errs by some 1e-7 in a cosine
+TIE_DECIMALS = 12  # float64 scores equal to so many decimals are ties: rounding must not order what is equal
 DIVISOR_OFFSET = 0.001  # keeps 3CosMul's divisor above 0
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class AnalogyMethod(StrEnum):
@@ -149,7 +153,7 @@ def score_analogies(
     candidates = vectors.head(n_candidates)
     words = pa.array([word for section in questions.sections for question in section.questions for word in question], pa.string())
     rows = candidates.find(pc.utf8_lower(words) if lowercase else words).reshape(-1, 4)
-    asked = (rows >= 0).all(axis=1)
+    asked: npt.NDArray[np.bool_] = np.logical_and.reduce(rows >= 0, axis=1)
     correct = np.zeros(len(rows), dtype=np.bool_)
     correct[asked] = answer_analogies(candidates, rows[asked, :3], method) == rows[asked, 3]
 
@@ -195,6 +199,7 @@ def answer_analogies(vectors: Vectors, questions: npt.NDArray[np.int64], method:
         asked = questions[first : first + block]
         distinct, places = np.unique(asked, return_inverse=True)
         np.matmul(vectors.unit[distinct], vectors.unit.T, out=cosines[: len(distinct)])
+        _prime(cosines[: len(distinct)], method)
         for i, (a, b, c) in enumerate(places.reshape(asked.shape), start=first):
             _combine(cosines[a], cosines[b], cosines[c], method, scores)
             answers[i] = _best_row(vectors, questions[i], scores, method)
@@ -212,23 +217,31 @@ def _best_row(vectors: Vectors, question: npt.NDArray[np.int64], scores: npt.NDA
         return int(near[0])
     directions = vectors.directions(near)
     to_a, to_b, to_c = ((directions * direction).sum(axis=1) for direction in vectors.directions(question))
-    exact = np.empty(len(near))
+    for cosines in (to_a, to_b, to_c):
+        _prime(cosines, method)
+    exact = np.empty(len(near), dtype=np.float64)
     _combine(to_a, to_b, to_c, method, exact)
-    return int(near[exact.argmax()])
+    return int(near[exact.round(TIE_DECIMALS).argmax()])
 
 
-def _combine[Real: np.floating](
+def _prime(cosines: npt.NDArray[Real], method: AnalogyMethod) -> None:
+    """Turn cosines of any shape into what `method` combines, in place: nothing for 3CosAdd, cos' in [0, 1] for 3CosMul."""
+    if method is AnalogyMethod.COS_MUL:
+        cosines += 1
+        cosines *= 0.5
+
+
+def _combine(
     to_a: npt.NDArray[Real], to_b: npt.NDArray[Real], to_c: npt.NDArray[Real], method: AnalogyMethod, out: npt.NDArray[Real]
 ) -> None:
-    """Write the scores of all candidates into `out` from their cosines to a, b and c; all of length N and one dtype."""
+    """Write the scores of all candidates into `out` from their primed cosines to a, b and c; all of one length and dtype."""
     if method is AnalogyMethod.COS_ADD:
         np.subtract(to_b, to_a, out=out)
         np.add(out, to_c, out=out)
-        return
-    # (b+1)/2 (c+1)/2 / ((a+1)/2 + offset) with the halves drawn out
-    np.add(to_a, 1 + 2 * DIVISOR_OFFSET, out=out)
-    np.divide(to_b + 1, out, out=out)
-    np.multiply(out, (to_c + 1) * 0.5, out=out)
+    else:
+        np.add(to_a, DIVISOR_OFFSET, out=out)
+        np.divide(to_b, out, out=out)
+        np.multiply(out, to_c, out=out)
 
 
 def _score(name: str, n_questions: int, n_asked: int, n_correct: int) -> SectionScore:

@@ -18,7 +18,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         When the file cannot be read, or is not UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         raise InputError(
             "An evaluation file cannot be read.",

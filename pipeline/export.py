@@ -59,15 +59,17 @@ def _write(vectors: Vectors, path: Path, lines: Callable[[pa.StringArray, npt.ND
         for first in range(0, n_words, words_a_chunk):
             chunk = lines(vectors.words.slice(first, words_a_chunk), vectors.matrix[first : first + words_a_chunk])
             whole = pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
-            file.write(pc.binary_join(whole, "\n")[0].as_buffer())
+            file.write(pc.binary_join(whole, b"\n")[0].as_buffer())
             file.write(b"\n")
 
 
 def _text_lines(words: pa.StringArray, matrix: npt.NDArray[np.float32]) -> pa.Array:
-    """One string a word: the word and its numbers, a space between them."""
+    """One byte string a word: the word and its numbers, a space between them."""
     numbers = pc.cast(pa.array(matrix.ravel()), pa.string())
     starts = np.arange(0, matrix.size + 1, matrix.shape[1], dtype=np.int32)
-    return pc.binary_join_element_wise(words, pc.binary_join(pa.ListArray.from_arrays(pa.array(starts), numbers), " "), " ")
+    return pc.binary_join_element_wise(words, pc.binary_join(pa.ListArray.from_arrays(pa.array(starts), numbers), " "), " ").cast(
+        pa.binary()
+    )
 
 
 def _binary_lines(words: pa.StringArray, matrix: npt.NDArray[np.float32]) -> pa.Array:

@@ -15,6 +15,8 @@ from pipeline.errors import InputError
 from pipeline.evaluation import read_lines, spearman_interval
 from pipeline.vectors import Vectors
 
+TIE_DECIMALS = 12  # cosines equal to so many decimals are ties: rounding must not rank what is equal
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -103,10 +105,10 @@ def score_similarity(vectors: Vectors, pairs: tuple[Pair, ...], lowercase: bool 
     """
     words = pa.array([word for pair in pairs for word in (pair.first, pair.second)], pa.string())
     rows = vectors.find(pc.utf8_lower(words) if lowercase else words).reshape(-1, 2)
-    known = (rows >= 0).all(axis=1)
+    known = np.logical_and.reduce(rows >= 0, axis=1)
     ratings = np.array([pair.rating for pair in pairs], dtype=np.float64)[known]
-    cosines = (vectors.directions(rows[known, 0]) * vectors.directions(rows[known, 1])).sum(axis=1)
+    cosines = (vectors.directions(rows[known, 0]) * vectors.directions(rows[known, 1])).sum(axis=1).round(TIE_DECIMALS)
     if len(ratings) < 2 or np.ptp(cosines) == 0 or np.ptp(ratings) == 0:
         return SimilarityScore(len(pairs), len(ratings), None, -1.0, 1.0)
-    rho = float(np.clip(spearmanr(cosines, ratings).statistic, -1.0, 1.0))
+    rho = round(float(spearmanr(cosines, ratings).statistic), TIE_DECIMALS)  # perfect order is 1, not 0.9999999999999999
     return SimilarityScore(len(pairs), len(ratings), rho, *spearman_interval(rho, len(ratings)))

@@ -103,7 +103,8 @@ class Vectors:
         StoreError
             When a vector holds NaN or an infinity.
         """
-        return self.matrix[rows].astype(np.float64) / self._divisors[rows, None]
+        directions: npt.NDArray[np.float64] = self.matrix[rows] / self._divisors[rows, None]
+        return directions
 
     def find(self, words: Iterable[str] | pa.StringArray) -> npt.NDArray[np.int64]:
         """int64[n], the row of each word, -1 where it is unknown.
@@ -116,7 +117,8 @@ class Vectors:
         rows = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
         row_of = np.full(len(asked.dictionary), -1, dtype=np.int64)
         row_of[places.drop_null().to_numpy()] = rows
-        return row_of[asked.indices.to_numpy()]
+        found: npt.NDArray[np.int64] = row_of[asked.indices.to_numpy()]
+        return found
 
     def similar(self, words: str | Sequence[str], n: int = 10) -> list[Neighbour]:
         """The `n` words with the highest cosine to the mean direction of `words`, which are left out; the more frequent first in ties.

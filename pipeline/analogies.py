@@ -4,7 +4,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.configuration import AnalogyMethod
 from pipeline.errors import InputError
 from pipeline.evaluation import read_lines, wilson_interval
 from pipeline.vectors import Vectors
@@ -24,15 +24,6 @@ TIE_DECIMALS = 12  # float64 scores equal to so many decimals are ties: rounding
 DIVISOR_OFFSET = 0.001  # keeps 3CosMul's divisor above 0
 
 Real = TypeVar("Real", np.float32, np.float64)
-
-
-class AnalogyMethod(StrEnum):
-    """How an answer x is chosen, over cosines of unit vectors."""
-
-    COS_ADD = "cos_add"
-    """argmax cos(x, b) - cos(x, a) + cos(x, c) (Mikolov et al. 2013)."""
-    COS_MUL = "cos_mul"
-    """argmax cos'(x, b) cos'(x, c) / (cos'(x, a) + 0.001) with cos' = (cos + 1) / 2 (Levy & Goldberg 2014)."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +225,13 @@ def _prime(cosines: npt.NDArray[Real], method: AnalogyMethod) -> None:
 def _combine(
     to_a: npt.NDArray[Real], to_b: npt.NDArray[Real], to_c: npt.NDArray[Real], method: AnalogyMethod, out: npt.NDArray[Real]
 ) -> None:
-    """Write the scores of all candidates into `out` from their primed cosines to a, b and c; all of one length and dtype."""
+    """Write the scores of all candidates into `out` from their primed cosines to a, b and c; all of one length and dtype.
+
+    Notes
+    -----
+    3CosAdd: cos(x, b) - cos(x, a) + cos(x, c) (Mikolov et al. 2013). 3CosMul: cos'(x, b) cos'(x, c) / (cos'(x, a) + 0.001)
+    with cos' = (cos + 1) / 2 (Levy & Goldberg 2014).
+    """
     if method is AnalogyMethod.COS_ADD:
         np.subtract(to_b, to_a, out=out)
         np.add(out, to_c, out=out)

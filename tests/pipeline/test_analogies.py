@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import analogies
-from pipeline.analogies import AnalogyMethod, Questions, Section, SectionScore, answer_analogies, read_questions, score_analogies
+from pipeline.analogies import Questions, Section, SectionScore, answer_analogies, read_questions, score_analogies
+from pipeline.configuration import AnalogyMethod
 from pipeline.errors import InputError
 from pipeline.vectors import Vectors
 from tests.reference import evaluation as reference
@@ -158,7 +159,7 @@ def test_answer_analogies__does_not_depend_on_the_block(method: AnalogyMethod, m
 
 def test_answer_analogies__does_not_depend_on_the_threads() -> None:
     program = (
-        "import sys, hashlib, numpy as np, pyarrow as pa; from pipeline.analogies import *; from pipeline.vectors import Vectors\n"
+        "import hashlib, numpy as np, pyarrow as pa; from pipeline.analogies import *; from pipeline.vectors import Vectors\n"
         "m = np.random.default_rng(1).integers(-1, 2, (20011, 9)).astype(np.float32)\n"
         "v = Vectors(pa.array([str(i) for i in range(len(m))]), np.zeros(len(m), np.int64), m)\n"
         "q = np.random.default_rng(2).integers(0, len(m), (150, 3))\n"

@@ -84,9 +84,10 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     """
     from flows.quiet import prepare_environment
     from pipeline.events import listening
+    from pipeline.store import Store
 
     configuration = _configuration(config, overrides, store)
-    prepare_environment(Path(configuration.store.path))
+    prepare_environment(Store(Path(configuration.store.path)).make_directory(".prefect"))
     with _display(as_json) as display, listening(display):
         from flows.training import train_word_vectors
 

@@ -4,12 +4,15 @@ import os
 from pathlib import Path
 
 
-def prepare_environment(store: Path) -> None:
-    """Set what the user has not set: no analytics, only critical messages on the console, Prefect's database beside the artifacts."""
+def prepare_environment(home: Path) -> None:
+    """Set what the user has not set: no analytics, only critical messages on the console, Prefect's database in `home`.
+
+    `home` must exist: a Prefect server without it dies and is started again until it times out.
+    """
     defaults = {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_HOME": str(store.resolve() / ".prefect"),
+        "PREFECT_HOME": str(home.resolve()),
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",

@@ -57,6 +57,12 @@ PAIRS = pa.schema(
         _column("radius", list_of(pa.uint8()), "window radius drawn for each of them"),
     ]
 )
+EXPANDED_PAIRS = pa.schema(
+    [
+        _column("centre", pa.int32(), "vocabulary id of the word in the middle"),
+        _column("context", pa.int32(), "vocabulary id of a word in its window"),
+    ]
+)
 ROUNDS = pa.schema(
     [
         _column("epoch", pa.int32(), "which pass over the text, from 0"),

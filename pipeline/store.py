@@ -82,6 +82,19 @@ class Store:
         _sync(target.parent)
         return Artifact(target, manifest)
 
+    def make_directory(self, name: str) -> Path:
+        """A directory in the store for something that is no artifact.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        path = self.root / name
+        with self._explained_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
     def write_record(self, kind: str, name: str, content: dict[str, Any]) -> Path:
         """Write a small JSON record (a run, say) in one step.
 

@@ -82,6 +82,18 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
         return file.read(columns=columns, use_threads=False)
 
 
+def read_batches(path: Path, schema: pa.Schema, n_rows: int) -> Iterator[pa.RecordBatch]:
+    """A Parquet file, checked against its schema, `n_rows` rows at a time.
+
+    Raises
+    ------
+    StoreError
+        When the file is missing, damaged, or has another schema.
+    """
+    with _opened(path, schema) as file:
+        yield from file.iter_batches(batch_size=n_rows, use_threads=False)
+
+
 def count_rows(path: Path) -> int:
     """Rows of a Parquet file, from its footer."""
     return int(pq.read_metadata(path).num_rows)

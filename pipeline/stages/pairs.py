@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from kernels.pairs import draw_pairs, keep_probabilities_paper, keep_probabilities_word2vec
+from kernels.pairs import DrawTallies, draw_pairs, keep_probabilities_paper, keep_probabilities_program
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Pairs, SubsampleFormula, WindowKind
 from pipeline.errors import ConfigurationError
@@ -59,7 +58,10 @@ def build(job: Job[Pairs]) -> Outcome:
         for number, (first, pieces) in enumerate(_cut(shards_of(job.inputs["text"])))
     ]
     drawn = job.workers.map(_draw_part, parts, lambda n_done: emit(StepAdvanced(job.step, n_done, len(parts), "parts")))
-    n_in, n_rare, n_subsampled, n_lonely, n_kept = (int(n) for n in sum(tallies for _, tallies in drawn))
+    tallies = [epoch for _, epochs in drawn for epoch in epochs]
+    n_in, n_kept = sum(tally.n_in for tally in tallies), sum(tally.n_kept for tally in tallies)
+    n_rare, n_subsampled = sum(tally.n_rare for tally in tallies), sum(tally.n_subsampled for tally in tallies)
+    n_lonely = sum(tally.n_lonely for tally in tallies)
     if not n_kept:
         raise ConfigurationError(
             "No window is left to train on: no sentence keeps two words.",
@@ -90,34 +92,33 @@ def _cut(shards: Sequence[TextShard]) -> Iterator[tuple[int, tuple[Piece, ...]]]
         yield n_cut, tuple(pieces)
 
 
-def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], npt.NDArray[np.int64]]:
-    """Write one file an epoch; where the words went: in, rare, subsampled, alone, kept."""
+def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:
+    """Write one file an epoch; for each, where the words went."""
     settings = part.settings
     vocabulary = read_table(part.vocabulary, VOCABULARY)
     counts = vocabulary["count"].to_numpy()
-    formula = keep_probabilities_word2vec if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper
+    formula = keep_probabilities_program if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper
     keep = formula(counts, int(counts.sum()), settings.subsample)
     text = _encoded(part.pieces, vocabulary["token"])
     ids = np.arange(-1, len(counts), dtype=np.int32)
-    tallies = np.zeros(5, dtype=np.int64)
-    files = []
+    files, tallies = [], []
     for epoch in range(settings.epochs):
         tokens, radius, offsets, tally = draw_pairs(
             text.codes,
             text.offsets,
             ids,
             keep,
-            settings.window,
-            settings.window_kind is WindowKind.DYNAMIC,
-            np.uint64(settings.seed),
-            epoch,
-            part.first_sentence,
+            window=settings.window,
+            dynamic=settings.window_kind is WindowKind.DYNAMIC,
+            seed=settings.seed,
+            epoch=epoch,
+            first_sentence=part.first_sentence,
         )
-        tallies += tally
         columns = [list_array(values, offsets, column.type) for values, column in zip((tokens, radius), PAIRS, strict=True)]
         name = f"epoch-{epoch:03d}/part-{part.number:05d}.parquet"
         files.append(write_table(part.directory, name, PAIRS, [pa.record_batch(columns, schema=PAIRS)]))
-    return tuple(files), tallies
+        tallies.append(tally)
+    return tuple(files), tuple(tallies)
 
 
 def _encoded(pieces: Sequence[Piece], vocabulary: pa.ChunkedArray) -> Text:

@@ -4,7 +4,6 @@ Shards are counted on workers (counts go through files), merged exactly, scored 
 """
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kernels.bigrams import count_bigrams, join_phrases, merge_counts, score_bigrams_gensim, score_bigrams_npmi, score_bigrams_word2vec
+from kernels.bigrams import count_bigrams, join_phrases, merge_counts, score_by_tokens, score_by_vocabulary, score_npmi
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Phrases, PhraseScorer
 from pipeline.events import StepAdvanced, emit
@@ -26,38 +25,28 @@ LOW = np.uint64(0xFFFFFFFF)
 HIGH = np.uint64(32)
 
 
-@dataclass(frozen=True)
-class Words:
-    """The words that may stand in a phrase, over all shards: row number = global code."""
-
-    tokens: pa.Array
-    counts: npt.NDArray[np.int64]
-
-
 def build(job: Job[Phrases]) -> Outcome:
     """Write the table of phrases, and every shard with them joined."""
     shards = shards_of(job.inputs["text"])
-    all_counts = merged_counts(shard.lexicon() for shard in shards)
-    n_tokens = pc.sum(all_counts["count"]).as_py() or 0
-    frequent = all_counts.filter(pc.greater_equal(all_counts["count"], job.settings.min_count)).combine_chunks()
-    words = Words(_one_array(frequent["token"]), frequent["count"].to_numpy())
+    words = merged_counts(shard.lexicon() for shard in shards)
+    n_tokens = pc.sum(words["count"]).as_py() or 0
+    n_tasks = 2 * len(shards)
 
     counting = job.directory / "counting"
     counting.mkdir()
-    tasks = [(shard, words.tokens, counting / f"{number:05d}.npz") for number, shard in enumerate(shards)]
-    counted = job.workers.map(_count_shard, tasks, lambda n: emit(StepAdvanced(job.step, n, 2 * len(shards), "shards")))
-    phrases = _score(words, counted, job.settings, n_tokens, all_counts.num_rows)
+    tasks = [(shard, _one_array(words["token"]), counting / f"{number:05d}.npz") for number, shard in enumerate(shards)]
+    counted = job.workers.map(_count_shard, tasks, lambda n: emit(StepAdvanced(job.step, n, n_tasks, "shards")))
+    phrases = _score(words, counted, job.settings, n_tokens)
     shutil.rmtree(counting)
     table = write_table(job.directory, PHRASES_FILE, PHRASES, phrases)
 
     joining = [(shard, job.directory, f"{number:05d}/", job.settings.delimiter) for number, shard in enumerate(shards)]
-    results = job.workers.map(_join_shard, joining, lambda n: emit(StepAdvanced(job.step, len(shards) + n, 2 * len(shards), "shards")))
-    n_out = sum(n for _, n in results)
-    files = (table, *(record for records, _ in results for record in records))
+    joined = job.workers.map(_join_shard, joining, lambda n: emit(StepAdvanced(job.step, len(shards) + n, n_tasks, "shards")))
+    n_joined = sum(n for _, n in joined)
     return Outcome(
-        files,
-        (Tally("tokens", n_tokens, n_out, {"joined to the word before": n_tokens - n_out}),),
-        {"phrases": phrases.num_rows, "tokens": n_out},
+        (table, *(record for records, _ in joined for record in records)),
+        (Tally("tokens", n_tokens, n_joined, {"joined to the word before": n_tokens - n_joined}),),
+        {"phrases": phrases.num_rows, "tokens": n_joined},
     )
 
 
@@ -67,48 +56,43 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _count_shard(task: tuple[TextShard, pa.Array, Path]) -> Path:
-    """Count the bigrams of one shard into a file, in global codes."""
+    """Count the bigrams of one shard into a file, in codes of the whole text's words."""
     shard, words, path = task
     to_global = codes_to_ids(shard.lexicon(), words)
-    counts = merge_counts([count_bigrams(text.codes, text.offsets, to_global >= 0) for text in shard.sentences()])
-    first, second = counts[0] >> HIGH, counts[0] & LOW
-    bigrams = to_global[first].astype(np.uint64) << HIGH | to_global[second].astype(np.uint64)
-    bigrams, number = np.unique(bigrams, return_inverse=True)
-    np.savez(path, bigrams=bigrams, counts=np.bincount(number, weights=counts[1], minlength=len(bigrams)).astype(np.int64))
+    eligible = np.ones(len(to_global), dtype=np.bool_)
+    bigrams, counts = merge_counts(count_bigrams(text.codes, text.offsets, eligible) for text in shard.sentences())
+    bigrams = to_global[bigrams >> HIGH].astype(np.uint64) << HIGH | to_global[bigrams & LOW].astype(np.uint64)
+    order = np.argsort(bigrams)
+    np.savez(path, bigrams=bigrams[order], counts=counts[order])
     return path
 
 
-def _score(words: Words, counted: list[Path], settings: Phrases, n_tokens: int, n_words: int) -> pa.Table:
+def _score(words: pa.Table, counted: list[Path], settings: Phrases, n_tokens: int) -> pa.Table:
     """The phrases, best first; ties by their words."""
-    parts = []
-    for path in counted:
-        with np.load(path, allow_pickle=False) as part:
-            parts.append((part["bigrams"], part["counts"]))
-    bigrams, counts = merge_counts(parts)
+    bigrams, counts = merge_counts(_load_counts(path) for path in counted)
+    n_vocabulary = len(words) + len(bigrams)  # gensim's dictionary holds both
     often = counts >= settings.min_count
     bigrams, counts = bigrams[often], counts[often]
     first, second = bigrams >> HIGH, bigrams & LOW
-    n_first, n_second = words.counts[first], words.counts[second]
+    word_counts = words["count"].to_numpy()
+    n_first, n_second = word_counts[first], word_counts[second]
     match settings.scorer:
         case PhraseScorer.WORD2VEC:
-            scores = score_bigrams_word2vec(counts, n_first, n_second, settings.min_count, n_tokens)
+            scores = score_by_tokens(counts, n_first, n_second, discount=settings.min_count, n_tokens=n_tokens)
         case PhraseScorer.GENSIM:
-            scores = score_bigrams_gensim(counts, n_first, n_second, settings.min_count, n_words)
+            scores = score_by_vocabulary(counts, n_first, n_second, discount=settings.min_count, n_vocabulary=n_vocabulary)
         case PhraseScorer.NPMI:
-            scores = score_bigrams_npmi(counts, n_first, n_second, n_tokens)
+            scores = score_npmi(counts, n_first, n_second, n_tokens=n_tokens)
     high = scores > settings.thresholds[0]
-    table = pa.table(
-        [
-            words.tokens.take(pa.array(first[high])),
-            words.tokens.take(pa.array(second[high])),
-            n_first[high],
-            n_second[high],
-            counts[high],
-            scores[high],
-        ],
-        schema=PHRASES,
-    )
+    tokens = _one_array(words["token"])
+    pair = [tokens.take(pa.array(codes[high])) for codes in (first, second)]
+    table = pa.table([*pair, n_first[high], n_second[high], counts[high], scores[high]], schema=PHRASES)
     return table.sort_by([("score", "descending"), ("first", "ascending"), ("second", "ascending")])
+
+
+def _load_counts(path: Path) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    with np.load(path, allow_pickle=False) as file:
+        return file["bigrams"], file["counts"]
 
 
 def _join_shard(task: tuple[TextShard, Path, str, str]) -> tuple[tuple[FileRecord, FileRecord], int]:

@@ -15,14 +15,15 @@ from kernels.alias import draw_alias
 from kernels.draws import derive_key, uniform64, uniform_unit
 from kernels.jit import inlined, kernel
 from kernels.tiles import (
+    MAX_CONTEXTS,
     ROW_MULTIPLE,
+    address_rows,
+    grade_window,
     group_size,
-    group_stride,
-    prefetch_row,
-    row_address,
+    plane_floats,
+    prefetch_rows,
     score_window,
     simd_width,
-    tile_floats,
     update_window,
 )
 
@@ -39,7 +40,7 @@ Offsets = NDArray[np.int64]
 Radii = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 Lanes = NDArray[np.float32]
-Layout = tuple[int, int, int]  # outputs in a group, floats of a group, floats of a tile
+Layout = tuple[int, int]  # outputs in a group, floats in the plane of a group
 
 
 # V vocabulary, D dimension, S sentences, T tokens, K negatives
@@ -141,7 +142,7 @@ def train_skipgram(
 def skipgram_kernel(n_negatives: int, width: int) -> Callable[..., None]:
     """The kernel for one number of negatives and one SIMD width: both are constants in its machine code. Arguments as `train_skipgram`."""
     n_outputs = n_negatives + 1
-    layout = (group_size(n_outputs, width), group_stride(n_outputs, width), tile_floats(n_outputs, width))
+    layout = (group_size(n_outputs, width), plane_floats(n_outputs, width))
 
     @kernel
     def train(
@@ -162,9 +163,10 @@ def skipgram_kernel(n_negatives: int, width: int) -> Callable[..., None]:
         n_centres_total: int,
         tallies: NDArray[np.float64],
     ) -> None:
-        contexts, outputs = np.empty(2 * MAX_WINDOW, np.int64), np.empty(n_outputs, np.int64)
-        ring = np.empty((_RING, n_outputs), np.int32)
-        signs, gradients = _signs(n_outputs, layout), np.empty(MAX_WINDOW * layout[2], np.float32)
+        contexts, outputs = np.empty(MAX_CONTEXTS, np.int64), np.empty(n_outputs, np.int64)
+        ring, skipped = np.zeros(_RING * n_outputs, np.int32), np.zeros(_RING, np.bool_)
+        signs = _signs(n_outputs, layout)
+        scores = np.zeros(signs.size, np.float32)
         loss, exponents = np.zeros(2 * width, np.float32), np.zeros(width, np.int32)
         loss[width:] = 1.0
         n_blocks, n_lines = (n_dimensions + width - 1) // width, (n_dimensions + ROW_MULTIPLE - 1) // ROW_MULTIPLE
@@ -177,19 +179,29 @@ def skipgram_kernel(n_negatives: int, width: int) -> Callable[..., None]:
             n_pairs = 0
             for centre in range(start, stop):
                 if centre + _AHEAD >= drawn and drawn < end:
-                    _draw_outputs(ring, tokens, drawn, min(drawn + _RUN, end), base, noise_key, threshold, other)
+                    _draw_outputs(ring, skipped, tokens, drawn, min(drawn + _RUN, end), base, noise_key, threshold, other)
                     drawn = min(drawn + _RUN, end)
-                _prefetch(tokens, input_vectors, output_vectors, ring, centre + _AHEAD, reach, end, n_lines)
                 first, last = max(start, centre - radius[centre]), min(stop, centre + radius[centre] + 1)
-                n_contexts = _address_contexts(contexts, tokens, input_vectors, first, centre, last)
+                n_contexts = last - first - 1
                 if n_contexts == 0:
                     continue
-                n_skipped = _address_outputs(outputs, signs, ring[centre % _RING], output_vectors, layout)
-                score_window(contexts, n_contexts, outputs, signs, rate, gradients, loss, exponents, n_blocks, n_outputs, width)
-                update_window(contexts, n_contexts, outputs, gradients, n_blocks, n_outputs, width)
+                slot = centre % _RING
+                address_rows(tokens, input_vectors, first, centre, contexts, 0)
+                address_rows(tokens, input_vectors, centre + 1, last, contexts, centre - first)
+                address_rows(ring, output_vectors, slot * n_outputs, (slot + 1) * n_outputs, outputs, 0)
+                score_window(contexts, n_contexts, outputs, scores, n_blocks, n_outputs, width)
+                # All outputs of a coming centre, and the one context that no centre before it had.
+                coming = (centre + _AHEAD) % _RING
+                prefetch_rows(ring, output_vectors, coming * n_outputs, (coming + 1) * n_outputs, n_lines)
+                newest = min(centre + _AHEAD + reach, end - 1)
+                prefetch_rows(tokens, input_vectors, newest, newest + 1, n_lines)
+                if skipped[slot]:
+                    _skip(signs, ring[slot * n_outputs : (slot + 1) * n_outputs], n_contexts, np.float32(0.0), layout)
+                grade_window(n_contexts, scores, signs, rate, loss, exponents, n_outputs, width)
+                update_window(contexts, n_contexts, outputs, scores, n_blocks, n_outputs, width)
+                if skipped[slot]:
+                    _skip(signs, ring[slot * n_outputs : (slot + 1) * n_outputs], n_contexts, np.float32(-1.0), layout)
                 n_pairs += n_contexts
-                if n_skipped > 0:
-                    _reset_signs(signs, n_outputs, layout)
                 if (centre - start) % _RUN == _RUN - 1:
                     tallies[0] += _take_loss(loss, exponents, width)
             tallies[0] += _take_loss(loss, exponents, width)
@@ -210,7 +222,8 @@ def _reach(radius: Radii, first: int, last: int) -> int:
 
 @inlined
 def _draw_outputs(
-    ring: NDArray[np.int32],
+    ring: Tokens,
+    skipped: NDArray[np.bool_],
     tokens: Tokens,
     first: int,
     last: int,
@@ -219,91 +232,53 @@ def _draw_outputs(
     threshold: NDArray[np.uint32],
     other: NDArray[np.int32],
 ) -> None:
-    """Put the outputs of the centres [first, last) into the ring in place: the word itself, then its noise.
+    """Put the outputs of the centres [first, last) into the ring in place: the word itself, then its noise; and whether both meet.
 
     Many at once, so that the cache misses of the table overlap.
     """
-    n_negatives = ring.shape[1] - 1
+    n_negatives = ring.size // _RING - 1
     for centre in range(first, last):
         slot = centre % _RING
-        ring[slot, 0] = tokens[centre]
+        place = slot * (n_negatives + 1)
+        ring[place] = tokens[centre]
         counter = np.uint64(base + centre) * np.uint64(n_negatives)
+        meet = False
         for k in range(n_negatives):
-            ring[slot, k + 1] = draw_alias(uniform64(noise_key, counter + np.uint64(k)), threshold, other)
+            word = draw_alias(uniform64(noise_key, counter + np.uint64(k)), threshold, other)
+            ring[place + k + 1] = word
+            meet |= word == tokens[centre]
+        skipped[slot] = meet
 
 
 @inlined
-def _prefetch(
-    tokens: Tokens,
-    input_vectors: Vectors,
-    output_vectors: Vectors,
-    ring: NDArray[np.int32],
-    centre: int,
-    reach: int,
-    end: int,
-    n_lines: int,
-) -> None:
-    """Ask for the rows that a coming centre will use: all of its outputs, and the one context that no centre before it had."""
-    if centre + reach < end:
-        prefetch_row(row_address(input_vectors, np.int64(tokens[centre + reach])), n_lines)
-    if centre < end:
-        for word in ring[centre % _RING]:
-            prefetch_row(row_address(output_vectors, np.int64(word)), n_lines)
+def _set_signs(signs: Lanes, j: int, n_contexts: int, n_outputs: int, sign: np.float32, layout: Layout) -> None:
+    """Set the sign of output j for the first contexts, in place."""
+    group = j // layout[0]
+    size = min(layout[0], n_outputs - group * layout[0])
+    for context in range(n_contexts):
+        signs[group * layout[1] + context * size + j % layout[0]] = sign
 
 
 @inlined
-def _address_contexts(contexts: Offsets, tokens: Tokens, input_vectors: Vectors, first: int, centre: int, last: int) -> int:
-    """Put the addresses of the rows of all tokens in [first, last) but the centre into `contexts` in place; their number."""
-    count = 0
-    for position in range(first, centre):
-        contexts[count] = row_address(input_vectors, np.int64(tokens[position]))
-        count += 1
-    for position in range(centre + 1, last):
-        contexts[count] = row_address(input_vectors, np.int64(tokens[position]))
-        count += 1
-    return count
-
-
-@inlined
-def _address_outputs(outputs: Offsets, signs: Lanes, words: Tokens, output_vectors: Vectors, layout: Layout) -> int:
-    """Put the addresses of the rows of the words into `outputs` in place, and zero the signs of noise that is the centre; how many were."""
-    n_skipped = 0
-    for j in range(words.size):
-        outputs[j] = row_address(output_vectors, np.int64(words[j]))
-        if j > 0 and words[j] == words[0]:
-            n_skipped += 1
-            _set_sign(signs, j, np.float32(0.0), layout)
-    return n_skipped
-
-
-@inlined
-def _set_sign(signs: Lanes, j: int, sign: np.float32, layout: Layout) -> None:
-    """Set the sign of output j in place, where tiles of two contexts and of one look for it."""
-    size, stride, floats = layout
-    lane = j // size * stride
-    signs[lane + j % size * 2] = sign
-    signs[lane + j % size * 2 + 1] = sign
-    signs[floats + lane + j % size] = sign
-
-
-@inlined
-def _reset_signs(signs: Lanes, n_outputs: int, layout: Layout) -> None:
-    """Set the signs of a window in place: +1 for the true output, -1 for noise."""
-    for j in range(n_outputs):
-        _set_sign(signs, j, np.float32(1.0 if j == 0 else -1.0), layout)
+def _skip(signs: Lanes, words: Tokens, n_contexts: int, sign: np.float32, layout: Layout) -> None:
+    """Set the sign of noise that is the centre, in place: 0 before the window is graded, -1 again after it."""
+    for j in range(1, words.size):
+        if words[j] == words[0]:
+            _set_signs(signs, j, n_contexts, words.size, sign, layout)
 
 
 @inlined
 def _signs(n_outputs: int, layout: Layout) -> Lanes:
-    """The signs of a window, and 0 for lanes that hold nothing."""
-    signs = np.zeros(2 * layout[2], np.float32)
-    _reset_signs(signs, n_outputs, layout)
+    """The signs of a window as `grade_window` wants them."""
+    signs = np.zeros((n_outputs + layout[0] - 1) // layout[0] * layout[1], np.float32)
+    for j in range(n_outputs):
+        _set_signs(signs, j, MAX_CONTEXTS, n_outputs, np.float32(1.0 if j == 0 else -1.0), layout)
     return signs
 
 
 @inlined
 def _take_loss(loss: Lanes, exponents: NDArray[np.int32], width: int) -> float:
-    """The loss gathered by `score_window`, in nats; empties it in place."""
+    """The loss gathered by `grade_window`, in nats; empties it in place."""
     total = 0.0
     for lane in range(width):
         total += loss[lane] + exponents[lane] * math.log(2.0) + math.log(loss[width + lane])

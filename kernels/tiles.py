@@ -19,7 +19,7 @@ from numba.extending import intrinsic as _intrinsic
 cgutils: Any = _cgutils
 intrinsic: Any = _intrinsic
 
-MAX_OUTPUTS = 65
+MAX_CONTEXTS = 128
 ROW_MULTIPLE = 16  # floats in a cache line
 WIDTH_VARIABLE = "CORPUS2VEC_SIMD_WIDTH"
 
@@ -51,14 +51,9 @@ def group_size(n_outputs: int, width: int) -> int:
     return -(-n_outputs // n_groups)
 
 
-def group_stride(n_outputs: int, width: int) -> int:
-    """Floats that one tile occupies in the array of gradients: two for each output, up to a whole register."""
-    return -(-2 * group_size(n_outputs, width) // width) * width
-
-
-def tile_floats(n_outputs: int, width: int) -> int:
-    """Floats that the tiles of all groups of outputs occupy for two contexts."""
-    return -(-n_outputs // group_size(n_outputs, width)) * group_stride(n_outputs, width)
+def plane_floats(n_outputs: int, width: int) -> int:
+    """Floats of one group of outputs in the arrays of scores and signs: `group_size` for each context, and room to store past the end."""
+    return MAX_CONTEXTS * group_size(n_outputs, width) + 2 * width
 
 
 class _Lanes:
@@ -104,7 +99,7 @@ class _Lanes:
         """The same bits as integers."""
         return self.builder.bitcast(self.value, ir.VectorType(_INT32, self.value.type.count))
 
-    def from_bits(self, bits: Any) -> "_Lanes":
+    def of_bits(self, bits: Any) -> "_Lanes":
         """Integers read as the bits of floats."""
         return self.of(self.builder.bitcast(bits, self.value.type))
 
@@ -128,7 +123,21 @@ def _exp_of_minus(magnitude: _Lanes) -> _Lanes:
     power = fraction.splat(_EXP2[-1])
     for coefficient in reversed(_EXP2[:-1]):
         power = power.times_plus(fraction, fraction.splat(coefficient))
-    return power.from_bits(builder.add(power.bits(), builder.shl(whole, _integers(whole, 23))))
+    return power.of_bits(builder.add(power.bits(), builder.shl(whole, _integers(whole, 23))))
+
+
+def _logistic_loss(score: _Lanes, sign: _Lanes) -> tuple[_Lanes, _Lanes, _Lanes]:
+    """The gradient of log sigma(sign * score) after the score, and the two parts of -log sigma(sign * score) = excess + log(factor).
+
+    A lane of sign 0 has gradient 0, excess 0 and factor 1. A NaN goes on into the excess.
+    """
+    zero, one, limit = score.splat(0.0), score.splat(1.0), score.splat(_MAX_SCORE)
+    margin = score * sign
+    magnitude = margin.where(">=", zero, margin, zero - margin)
+    decay = _exp_of_minus(magnitude.where("<", limit, magnitude, limit))
+    error = margin.where(">=", zero, decay, one) / (one + decay)
+    excess = margin.where("<", zero, zero - margin, zero, if_nan=True)
+    return sign * error, excess, sign.where("!=", zero, one + decay, one)
 
 
 def _sums(vectors: list[_Lanes], width: int) -> list[_Lanes]:
@@ -150,16 +159,15 @@ def _sums(vectors: list[_Lanes], width: int) -> list[_Lanes]:
 
 
 class _Window:
-    """Emits the code of one window: what both intrinsics need to know."""
+    """Emits the code of one window: what the intrinsics below need to know."""
 
-    def __init__(self, builder: Any, contexts: Any, outputs: Any, gradients: Any, n_blocks: Any, n_outputs: int, width: int) -> None:
+    def __init__(self, builder: Any, n_contexts: Any, scores: Any, n_outputs: int, width: int) -> None:
         self.builder = builder
-        self.contexts = contexts
-        self.outputs = outputs
-        self.gradients = gradients
-        self.n_blocks = n_blocks
+        self.n_contexts = n_contexts
+        self.scores = scores
         self.n_outputs = n_outputs
         self.width = width
+        self.size = group_size(n_outputs, width)
         self.vector = ir.VectorType(_FLOAT, width)
 
     def row(self, addresses: Any, index: Any) -> Any:
@@ -177,120 +185,133 @@ class _Window:
         place = self.builder.bitcast(self.builder.gep(pointer, [index]), self.vector.as_pointer())
         self.builder.store(value.value, place, align=4)
 
-    def broadcast(self, pointer: Any, index: Any) -> _Lanes:
-        """The float `pointer[index]` in all lanes."""
-        number = self.builder.load(self.builder.gep(pointer, [index]))
-        lane = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, _INT32(0))
-        return _Lanes(self.builder, lane).pick(_Lanes(self.builder, lane), [0] * self.width)
+    def splat(self, number: Any) -> Any:
+        """A scalar in all lanes."""
+        kind = ir.VectorType(number.type, self.width)
+        lane = self.builder.insert_element(ir.Constant(kind, ir.Undefined), number, _INT32(0))
+        return self.builder.shuffle_vector(lane, lane, ir.Constant(ir.VectorType(_INT32, self.width), [0] * self.width))
 
     def variables(self, number: int) -> list[Any]:
-        """Places for registers that change in a loop; LLVM turns them into registers."""
-        return [cgutils.alloca_once(self.builder, self.vector) for _ in range(number)]
-
-    def group(self, first: int) -> range:
-        """The outputs of the group that starts with output number `first`."""
-        return range(first, min(first + group_size(self.n_outputs, self.width), self.n_outputs))
-
-    def lane(self, output: int, n_contexts: int, context: int) -> int:
-        """Where a tile of one or two contexts keeps what belongs to one output and context."""
-        size = group_size(self.n_outputs, self.width)
-        return output // size * group_stride(self.n_outputs, self.width) + output % size * n_contexts + context
-
-    def blocks(self) -> Any:
-        """A loop over the blocks of columns; gives the first column of each."""
-        return cgutils.for_range_slice(self.builder, _INT64(0), self.builder.mul(self.n_blocks, _INT64(self.width)), _INT64(self.width))
-
-    def dot_products(self, rows: list[Any], outputs: range) -> list[_Lanes]:
-        """All dot products of one tile, the contexts of an output side by side, `width` to a register."""
-        places = self.variables(len(rows) * len(outputs))
-        output_rows = [self.row(self.outputs, _INT64(j)) for j in outputs]
+        """Places that change in a loop, zero at first; LLVM turns them into registers."""
+        places = [cgutils.alloca_once(self.builder, self.vector) for _ in range(number)]
         for place in places:
             self.builder.store(ir.Constant(self.vector, [0.0] * self.width), place)
-        with self.blocks() as (column, _):
-            hidden = [self.load(row, column) for row in rows]
-            for number, row in enumerate(output_rows):
-                output = self.load(row, column)
-                for c, h in enumerate(hidden):
-                    place = places[number * len(rows) + c]
-                    total = output.times_plus(h, _Lanes(self.builder, self.builder.load(place)))
-                    self.builder.store(total.value, place)
-        return _sums([_Lanes(self.builder, self.builder.load(place)) for place in places], self.width)
+        return places
 
-    def score_tile(self, first: Any, n_contexts: int, signs: Any, rate: _Lanes, loss: Any, exponents: Any) -> None:
-        """Gradients and loss of one or two contexts against all outputs."""
+    def read(self, place: Any) -> _Lanes:
+        """The register in a place of `variables`."""
+        return _Lanes(self.builder, self.builder.load(place))
+
+    def groups(self) -> list[range]:
+        """The outputs of each group."""
+        return [range(first, min(first + self.size, self.n_outputs)) for first in range(0, self.n_outputs, self.size)]
+
+    def plane(self, group: int) -> Any:
+        """Where the scores of a group start, which lie context by context."""
+        return _INT64(group * plane_floats(self.n_outputs, self.width))
+
+    def steps(self, stop: Any, step: int) -> Any:
+        """A loop from 0 below `stop`; gives the counter of each turn."""
+        return cgutils.for_range_slice(self.builder, _INT64(0), stop, _INT64(step))
+
+    def columns(self, n_blocks: Any) -> Any:
+        """A loop over the blocks of columns; gives the first column of each."""
+        return self.steps(self.builder.mul(n_blocks, _INT64(self.width)), self.width)
+
+    def pairs(self, body: Callable[[list[Any]], None]) -> None:
+        """Call `body` with the numbers of two contexts, for every pair, then with that of the last, when one is left."""
+        builder = self.builder
+        even = builder.and_(self.n_contexts, _INT64(-2))
+        with self.steps(even, 2) as (first, _):
+            body([first, builder.add(first, _INT64(1))])
+        with cgutils.if_unlikely(builder, builder.icmp_unsigned("!=", even, self.n_contexts)):
+            body([even])
+
+    def score(self, contexts: Any, outputs: Any, n_blocks: Any, members: list[Any]) -> None:
+        """Scores of one or two contexts against all outputs: a tile for each group."""
+        builder = self.builder
+        rows = [self.row(contexts, c) for c in members]
+        for group, numbers in enumerate(self.groups()):
+            output_rows = [self.row(outputs, _INT64(j)) for j in numbers]
+            sums = self.variables(len(rows) * len(output_rows))
+            with self.columns(n_blocks) as (column, _):
+                hidden = [self.load(row, column) for row in rows]
+                for j, row in enumerate(output_rows):
+                    output = self.load(row, column)
+                    for c, h in enumerate(hidden):
+                        place = sums[c * len(output_rows) + j]
+                        builder.store(output.times_plus(h, self.read(place)).value, place)
+            start = builder.add(self.plane(group), builder.mul(members[0], _INT64(len(output_rows))))
+            # What the last register holds too much lies where the next contexts will be, or behind the last one.
+            for i, scores in enumerate(_sums([self.read(place) for place in sums], self.width)):
+                self.store(scores, self.scores, builder.add(start, _INT64(i * self.width)))
+
+    def grade(self, signs: Any, rate: Any, loss: Any, exponents: Any) -> None:
+        """Replace all scores by gradients, and add to the loss."""
         builder, width = self.builder, self.width
-        rows = [self.row(self.contexts, builder.add(first, _INT64(c))) for c in range(n_contexts)]
-        floats = tile_floats(self.n_outputs, width)
-        tile = builder.mul(builder.lshr(first, _INT64(1)), _INT64(floats))
-        linear, product = self.load(loss, _INT64(0)), self.load(loss, _INT64(width))
-        one, zero, limit = linear.splat(1.0), linear.splat(0.0), linear.splat(_MAX_SCORE)
-        for start in range(0, self.n_outputs, group_size(self.n_outputs, width)):
-            lane = self.lane(start, n_contexts, 0)
-            for score in self.dot_products(rows, self.group(start)):
-                sign = self.load(signs, _INT64(lane + (2 - n_contexts) * floats))
-                margin = score * sign
-                magnitude = margin.where(">=", zero, margin, zero - margin)
-                decay = _exp_of_minus(magnitude.where("<", limit, magnitude, limit))
-                error = margin.where(">=", zero, decay, one) / (one + decay)
-                self.store(rate * sign * error, self.gradients, builder.add(tile, _INT64(lane)))
-                # softplus(-margin) = max(-margin, 0) + log(1 + decay): the factors are multiplied, their logarithm comes later
-                linear = linear + margin.where("<", zero, zero - margin, zero, if_nan=True)
-                product = product * sign.where("!=", zero, one + decay, one)
-                lane += width
-        self.store(linear, loss, _INT64(0))
-        self._normalise(product, loss, exponents)
+        linear, product = self.variables(2)
+        builder.store(self.load(loss, _INT64(0)).value, linear)
+        rate = _Lanes(builder, self.splat(rate))
+        lanes = ir.Constant(ir.VectorType(_INT32, width), list(range(width)))
+        for group, numbers in enumerate(self.groups()):
+            builder.store(self.load(loss, _INT64(width)).value, product)
+            count = builder.mul(self.n_contexts, _INT64(len(numbers)))
+            with self.steps(count, width) as (first, _):
+                place = builder.add(self.plane(group), first)
+                left = self.splat(builder.trunc(builder.sub(count, first), _INT32))
+                live = builder.sext(builder.icmp_signed("<", lanes, left), lanes.type)
+                sign = self.load(signs, place)
+                sign = sign.of_bits(builder.and_(sign.bits(), live))
+                gradient, excess, factor = _logistic_loss(self.load(self.scores, place), sign)
+                self.store(rate * gradient, self.scores, place)
+                builder.store((self.read(linear) + excess).value, linear)
+                builder.store((self.read(product) * factor).value, product)
+            self.normalise(self.read(product), loss, exponents)
+        self.store(self.read(linear), loss, _INT64(0))
 
-    def _normalise(self, product: _Lanes, loss: Any, exponents: Any) -> None:
-        """Keep the product in [1, 2) and count its powers of two, so that it never overflows."""
+    def normalise(self, product: _Lanes, loss: Any, exponents: Any) -> None:
+        """Keep the product in [1, 2) and count its powers of two: it never overflows, for a group has at most 96 factors in a lane."""
         builder, width = self.builder, self.width
         place = builder.bitcast(exponents, ir.VectorType(_INT32, width).as_pointer())
         bits = product.bits()
         power = builder.sub(builder.lshr(bits, _integers(bits, 23)), _integers(bits, 127))
         builder.store(builder.add(builder.load(place, align=4), power), place, align=4)
         mantissa = builder.or_(builder.and_(bits, _integers(bits, 0x007FFFFF)), _integers(bits, 0x3F800000))
-        self.store(product.from_bits(mantissa), loss, _INT64(width))
+        self.store(product.of_bits(mantissa), loss, _INT64(width))
 
-    def update_contexts(self, first: Any, n_contexts: int, column: Any, outputs: list[_Lanes], changes: list[Any]) -> None:
-        """One block of columns of one or two contexts, one after the other: both may be the same row."""
-        builder = self.builder
-        tile = builder.mul(builder.lshr(first, _INT64(1)), _INT64(tile_floats(self.n_outputs, self.width)))
-        for c in range(n_contexts):
-            row = self.row(self.contexts, builder.add(first, _INT64(c)))
-            hidden = self.load(row, column)
-            # Chains of fused additions that do not wait for each other: with 65 outputs one chain would take 260 cycles.
-            chains = [hidden] + [hidden.splat(0.0)] * (min(4, -(-self.n_outputs // 8)) - 1)
-            for j, output in enumerate(outputs):
-                gradient = self.broadcast(self.gradients, builder.add(tile, _INT64(self.lane(j, n_contexts, c))))
-                change = gradient.times_plus(hidden, _Lanes(builder, builder.load(changes[j])))
-                builder.store(change.value, changes[j])
-                chains[j % len(chains)] = gradient.times_plus(output, chains[j % len(chains)])
-            total = chains[0]
-            for chain in chains[1:]:
-                total = total + chain
-            self.store(total, row, column)
-
-    def update(self, n_contexts: Any) -> None:
+    def update(self, contexts: Any, outputs: Any, n_blocks: Any) -> None:
         """All blocks of columns: contexts stream by, outputs and their changes stay in registers."""
-        builder = self.builder
-        rows = [self.row(self.outputs, _INT64(j)) for j in range(self.n_outputs)]
-        changes = self.variables(self.n_outputs)
-        with self.blocks() as (column, _):
-            outputs = [self.load(row, column) for row in rows]
-            for change in changes:
-                builder.store(ir.Constant(self.vector, [0.0] * self.width), change)
-            self.pairs(n_contexts, lambda first, number: self.update_contexts(first, number, column, outputs, changes))
+
+        def body(members: list[Any]) -> None:
+            for c in members:
+                self.move(self.row(contexts, c), c, column, values, changes)
+
+        rows = [self.row(outputs, _INT64(j)) for j in range(self.n_outputs)]
+        with self.columns(n_blocks) as (column, _):
+            values = [self.load(row, column) for row in rows]
+            changes = self.variables(self.n_outputs)
+            self.pairs(body)
             # One after the other, from memory: a noise word drawn twice is the same row.
             for row, change in zip(rows, changes, strict=True):
-                self.store(self.load(row, column) + _Lanes(builder, builder.load(change)), row, column)
+                self.store(self.load(row, column) + self.read(change), row, column)
 
-    def pairs(self, n_contexts: Any, body: Callable[[Any, int], None]) -> None:
-        """Call `body(first context, 2)` for every pair of contexts, then `body(last, 1)` when one is left."""
-        even = self.builder.and_(n_contexts, _INT64(-2))
-        with cgutils.for_range_slice(self.builder, _INT64(0), even, _INT64(2)) as (first, _):
-            body(first, 2)
-        odd = self.builder.icmp_unsigned("!=", even, n_contexts)
-        with cgutils.if_unlikely(self.builder, odd):
-            body(even, 1)
+    def move(self, row: Any, context: Any, column: Any, outputs: list[_Lanes], changes: list[Any]) -> None:
+        """One block of columns of one context."""
+        builder = self.builder
+        hidden = self.load(row, column)
+        # Sums in chains of at most three that do not wait for each other (up to four chains): 3 % faster than one chain of six.
+        chains = [hidden] + [hidden.splat(0.0)] * (min(4, -(-self.n_outputs // 3)) - 1)
+        for group, numbers in enumerate(self.groups()):
+            start = builder.add(self.plane(group), builder.mul(context, _INT64(len(numbers))))
+            for j in numbers:
+                place = builder.gep(self.scores, [builder.add(start, _INT64(j - numbers[0]))])
+                gradient = _Lanes(builder, self.splat(builder.load(place)))
+                builder.store(gradient.times_plus(hidden, self.read(changes[j])).value, changes[j])
+                chains[j % len(chains)] = gradient.times_plus(outputs[j], chains[j % len(chains)])
+        total = chains[0]
+        for chain in chains[1:]:
+            total = total + chain
+        self.store(total, row, column)
 
 
 def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
@@ -298,10 +319,14 @@ def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return context.make_array(kind)(context, builder, value).data
 
 
-# C contexts, J outputs (a constant when compiled), W SIMD width (the same), F = tile_floats(J, W)
+def _constants(kinds: tuple[Any, ...]) -> bool:
+    return all(isinstance(kind, types.IntegerLiteral) for kind in kinds)
+
+
+# C contexts, J outputs and W SIMD width (both constants when compiled), G group_size(J, W), P groups of plane_floats(J, W)
 @intrinsic(prefer_literal=True)
-def score_window(_typing: Any, contexts: Any, n_contexts, outputs, signs, rate, gradients, loss, exponents, n_blocks, n_outputs, width):  # type: ignore[no-untyped-def]
-    """Compute every gradient of a window and add to its loss; no row changes.
+def score_window(_typing: Any, contexts: Any, n_contexts: Any, outputs: Any, scores: Any, n_blocks: Any, n_outputs: Any, width: Any) -> Any:
+    """Compute all scores of a window, in place.
 
     Parameters
     ----------
@@ -309,73 +334,114 @@ def score_window(_typing: Any, contexts: Any, n_contexts, outputs, signs, rate, 
         int64 (C,) and (J,): addresses of the rows.
     n_contexts, n_blocks
         C; blocks of W columns in use.
-    signs
-        float32 (2 F,): +1 for the true output, -1 for noise, 0 for what does not count; laid out by `lay_out_sign`.
-    rate
-        float32 learning rate.
-    gradients
-        float32 (at least (C + 1) // 2 * F): receives rate * (label - sigma(score)).
-    loss, exponents
-        float32 (2 W,) and int32 (W,), added to: the sum of max(-margin, 0), and the product of 1 + exp(-|margin|) as mantissa and exponent.
+    scores
+        float32 (P,): receives the dot products; output j of context c is at j // G * plane_floats(J, W) + c * size + j % G, size the
+        number of outputs in its group. What lies between is overwritten too.
     n_outputs, width
         J and W, literal.
     """
-    if not all(isinstance(kind, types.IntegerLiteral) for kind in (n_outputs, width)):
+    if not _constants((n_outputs, width)):
         return None
-    arguments = (contexts, types.int64, outputs, signs, types.float32, gradients, loss, exponents, types.int64, n_outputs, width)
-    signature = types.void(*arguments)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kinds = signature.args
-        data = [_data(context, builder, kinds[i], values[i]) if isinstance(kinds[i], types.Array) else values[i] for i in range(9)]
-        window = _Window(builder, data[0], data[2], data[5], data[8], n_outputs.literal_value, width.literal_value)
-        lane = builder.insert_element(ir.Constant(window.vector, ir.Undefined), data[4], _INT32(0))
-        rate = _Lanes(builder, lane).pick(_Lanes(builder, lane), [0] * window.width)
-        window.pairs(data[1], lambda first, number: window.score_tile(first, number, data[3], rate, data[6], data[7]))
+        pointers = [_data(context, builder, signature.args[i], values[i]) for i in (0, 2, 3)]
+        window = _Window(builder, values[1], pointers[2], n_outputs.literal_value, width.literal_value)
+        window.pairs(lambda members: window.score(pointers[0], pointers[1], values[4], members))
         return context.get_dummy_value()
 
-    return signature, generate
+    return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width), generate
 
 
 @intrinsic(prefer_literal=True)
-def update_window(_typing, contexts, n_contexts, outputs, gradients, n_blocks, n_outputs, width):  # type: ignore[no-untyped-def]
-    """Move every row of a window by its gradients, in place; parameters as in `score_window`."""
-    if not all(isinstance(kind, types.IntegerLiteral) for kind in (n_outputs, width)):
+def grade_window(
+    _typing: Any, n_contexts: Any, scores: Any, signs: Any, rate: Any, loss: Any, exponents: Any, n_outputs: Any, width: Any
+) -> Any:
+    """Replace every score of a window by rate * (label - sigma(score)), in place, and add to the loss.
+
+    Parameters
+    ----------
+    n_contexts, scores, n_outputs, width
+        As in `score_window`.
+    signs
+        float32 (P,), laid out as the scores: +1 for the true output, -1 for noise, 0 for what does not count.
+    rate
+        float32 learning rate.
+    loss, exponents
+        float32 (2 W,) and int32 (W,), added to: the sum of max(-sign * score, 0), and the product of 1 + exp(-|score|), which starts at 1,
+        as mantissa and exponent: one logarithm serves many scores.
+    """
+    if not _constants((n_outputs, width)):
         return None
-    signature = types.void(contexts, types.int64, outputs, gradients, types.int64, n_outputs, width)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kinds = signature.args
-        data = [_data(context, builder, kinds[i], values[i]) if isinstance(kinds[i], types.Array) else values[i] for i in range(5)]
-        _Window(builder, data[0], data[2], data[3], data[4], n_outputs.literal_value, width.literal_value).update(data[1])
+        scores, signs, loss, exponents = (_data(context, builder, signature.args[i], values[i]) for i in (1, 2, 4, 5))
+        _Window(builder, values[0], scores, n_outputs.literal_value, width.literal_value).grade(signs, values[3], loss, exponents)
         return context.get_dummy_value()
 
-    return signature, generate
+    return types.void(types.int64, scores, signs, types.float32, loss, exponents, n_outputs, width), generate
+
+
+@intrinsic(prefer_literal=True)
+def update_window(
+    _typing: Any, contexts: Any, n_contexts: Any, outputs: Any, scores: Any, n_blocks: Any, n_outputs: Any, width: Any
+) -> Any:
+    """Move every row of a window by the gradients in `scores`, in place, the contexts in order; parameters as in `score_window`."""
+    if not _constants((n_outputs, width)):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointers = [_data(context, builder, signature.args[i], values[i]) for i in (0, 2, 3)]
+        window = _Window(builder, values[1], pointers[2], n_outputs.literal_value, width.literal_value)
+        window.update(pointers[0], pointers[1], values[4])
+        return context.get_dummy_value()
+
+    return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width), generate
+
+
+def _row_addresses(context: Any, builder: Any, kinds: Any, values: Any) -> Callable[[Any], Any]:
+    """A function that emits the address of the row of matrix values[1] that number `index` of the list values[0] names."""
+    words = _data(context, builder, kinds[0], values[0])
+    matrix = context.make_array(kinds[1])(context, builder, values[1])
+    base, stride = builder.ptrtoint(matrix.data, _INT64), cgutils.unpack_tuple(builder, matrix.strides)[0]
+
+    def address(index: Any) -> Any:
+        word = builder.sext(builder.load(builder.gep(words, [index])), _INT64)
+        return builder.add(base, builder.mul(word, stride))
+
+    return address
 
 
 @intrinsic
-def row_address(_typing, matrix, row):  # type: ignore[no-untyped-def]
-    """Address in bytes of a row of a contiguous float32 matrix, as int64."""
+def address_rows(_typing: Any, words: Any, matrix: Any, first: Any, last: Any, addresses: Any, place: Any) -> Any:
+    """Put the addresses of the rows of `matrix` that words[first:last] name into addresses[place:], in place.
+
+    An intrinsic because Numba passes every array to a function as seven numbers, more work than this loop.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, values[0])
-        stride = cgutils.unpack_tuple(builder, array.strides)[0]
-        return builder.add(builder.ptrtoint(array.data, _INT64), builder.mul(values[1], stride))
+        address = _row_addresses(context, builder, signature.args, values)
+        target = builder.gep(_data(context, builder, signature.args[4], values[4]), [values[5]])
+        with cgutils.for_range_slice(builder, values[2], values[3], _INT64(1)) as (index, _):
+            builder.store(address(index), builder.gep(target, [builder.sub(index, values[2])]))
+        return context.get_dummy_value()
 
-    return types.int64(matrix, types.int64), generate
+    return types.void(words, matrix, types.int64, types.int64, addresses, types.int64), generate
 
 
 @intrinsic
-def prefetch_row(_typing, address, n_lines):  # type: ignore[no-untyped-def]
-    """Ask for the cache lines of a row that will be written soon; changes nothing."""
+def prefetch_rows(_typing: Any, words: Any, matrix: Any, first: Any, last: Any, n_lines: Any) -> Any:
+    """Ask for the first cache lines of the rows of `matrix` that words[first:last] name, to be written soon; changes nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        address = _row_addresses(context, builder, signature.args, values)
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        with cgutils.for_range(builder, values[1]) as loop:
-            place = builder.inttoptr(builder.add(values[0], builder.shl(loop.index, _INT64(6))), pointer)
-            builder.call(function, [place, _INT32(1), _INT32(3), _INT32(1)])
+        with cgutils.for_range_slice(builder, values[2], values[3], _INT64(1)) as (index, _):
+            start = address(index)
+            with cgutils.for_range(builder, values[4]) as loop:
+                place = builder.inttoptr(builder.add(start, builder.shl(loop.index, _INT64(6))), pointer)
+                builder.call(function, [place, _INT32(1), _INT32(3), _INT32(1)])
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64), generate
+    return types.void(words, matrix, types.int64, types.int64, types.int64), generate

@@ -122,7 +122,7 @@ def draw_pairs(
     key(purpose) = derive_key(derive_key(derive_key(seed, purpose), epoch), sentence). Position counts the words of the sentence before
     rare ones go, so a draw is a function of the text alone, whatever the vocabulary. As in word2vec.c words are removed before windows
     are formed, which widens the effective window (Goldberg & Levy 2014, sec. 3). Measured on 3.2 M tokens of Wikipedia, window 5 (Zen 3,
-    one core): 109 M tokens/s at t = 1e-4, where 56 % stay, and 99 M at 1e-3.
+    one core): about 100 M tokens/s at t = 1e-4, where 56 % stay, and at 1e-3.
     """
     # The last place is 0 and stands for rare words: -1 is an index from the end, and no draw is below 0.
     chance = np.append(keep, 0.0)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import inlined, kernel
+from kernels.tiles import select
 
 _ONE = 4294967296.0  # 2**32
 
@@ -69,6 +70,5 @@ def draw_alias(bits: np.uint64, threshold: NDArray[np.uint32], other: NDArray[np
     """One entry of the table from 64 uniform bits: the upper 32 choose a column, the lower 32 whether its own entry is kept."""
     column = ((bits >> np.uint64(32)) * np.uint64(threshold.size)) >> np.uint64(32)
     kept = np.uint32(bits & np.uint64(0xFFFFFFFF)) < threshold[column]
-    # Read before it is known to be needed: a selection, where `column if kept else other[column]` is a branch that nobody can predict.
-    alternative = other[column]
-    return np.int32(column) if kept else alternative
+    word: np.int32 = select(kept, np.int32(column), other[column])
+    return word

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ app = App(
     corpus2vec similar king                   nearest words, newest model
     corpus2vec analogy man king woman         man : king :: woman : ...
     """,
+    version=lambda: version("corpus2vec"),
     help_format="plaintext",
     result_action="return_value",
 )
@@ -43,6 +45,9 @@ ModelName = Annotated[
     str, Parameter(name=["--model", "-m"], help="A model's name, a run, or the beginning of a key; else the newest.", show_default=False)
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON for machines.", negative="")]
+Candidates = Annotated[
+    int, Parameter(name=["-c", "--candidates"], help="Only the N most frequent words are answers; 0: all. Rare words have noisy vectors.")
+]
 Count = Annotated[int, Parameter(name=["-n", "--count"], help="How many words.")]
 
 
@@ -134,19 +139,30 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
 
 
 @app.command
-def similar(*words: str, count: Count = 10, model: ModelName = "", store: StorePath = None, as_json: AsJson = False) -> None:
+def similar(
+    *words: str, count: Count = 10, candidates: Candidates = 0, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+) -> None:
     """The words nearest to WORD by cosine; several words: nearest to their sum."""
     if not words:
         raise UsageError("Which word?", expected="corpus2vec similar WORD [WORD ...]")
-    _show_neighbours(_vectors(model, store).similar(list(words), count), as_json)
+    _show_neighbours(_answers(model, store, candidates).similar(list(words), count), as_json)
 
 
 @app.command
 def analogy(
-    a: str, b: str, c: str, /, *, count: Count = 10, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+    a: str,
+    b: str,
+    c: str,
+    /,
+    *,
+    count: Count = 10,
+    candidates: Candidates = 0,
+    model: ModelName = "",
+    store: StorePath = None,
+    as_json: AsJson = False,
 ) -> None:
     """A is to B as C is to ...? (3CosAdd)"""
-    _show_neighbours(_vectors(model, store).analogy(a, b, c, count), as_json)
+    _show_neighbours(_answers(model, store, candidates).analogy(a, b, c, count), as_json)
 
 
 @app.command
@@ -222,12 +238,16 @@ def _configuration(config: Path | None, overrides: list[str] | None, store: Path
 
 
 def _vectors(model: str, store: Path | None) -> Any:
-    from pipeline.vectors import read_vectors
-
     from pipeline.models import find_model
     from pipeline.store import Store
+    from pipeline.vectors import read_vectors
 
     return read_vectors(find_model(Store(_store_path(store)), model).vectors_path)
+
+
+def _answers(model: str, store: Path | None, candidates: int) -> Any:
+    vectors = _vectors(model, store)
+    return vectors.head(candidates) if candidates else vectors
 
 
 def _display(as_json: bool) -> Any:

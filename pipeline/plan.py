@@ -1,10 +1,9 @@
 """What a run would do: for each step, which artifacts are there already, which are not, and why. Computes nothing."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.artifact import Artifact, Link, Manifest
+from pipeline.artifact import Artifact, Manifest
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
@@ -57,7 +56,8 @@ def plan(configuration: Configuration, store: Store, observed: Observed | None =
     for step in chain(configuration):
         waits_for = next((name for name in step.reads.values() if not plans[name].reused), None)
         if waits_for:
-            plans[step.name] = StepPlan(step, (), f"{waits_for} comes first" + _changed_parameters(step, store))
+            changed = explain(step, None, store)
+            plans[step.name] = StepPlan(step, (), f"{waits_for} comes first" + (f"; {changed}" if changed else ""))
         else:
             inputs = {name: plans[earlier].artifacts for name, earlier in step.reads.items()}
             plans[step.name] = plan_step(step, observed, inputs, store)
@@ -77,39 +77,34 @@ def plan_step(step: Step, observed: Observed, inputs: Inputs, store: Store) -> S
     return StepPlan(step, wanted, reason)
 
 
-def explain(step: Step, unit: Unit, store: Store) -> str:
-    """The first difference between an artifact to be made and the newest one that its stage has made."""
-    earlier = store.artifacts(step.stage.name)
+def explain(step: Step, unit: Unit | None, store: Store) -> str:
+    """What differs from the most similar artifact that the stage has made; without a unit, as far as parameters tell."""
+    earlier = [artifact.manifest for artifact in store.artifacts(step.stage.name)]
     if not earlier:
         return "nothing like it in the store yet"
-    newest = earlier[0].manifest
-    if newest.stage_version != step.stage.version:
-        return f"the stage itself changed: version {newest.stage_version} to {step.stage.version}"
-    return _first_difference(newest, step) or _changed_inputs(newest.inputs, unit.inputs) or "it was removed from the store"
+    nearest = min((_differences(manifest, step, unit) for manifest in earlier), key=len)
+    return "; ".join(nearest) or ("it was removed from the store" if unit else "")
 
 
-def _changed_parameters(step: Step, store: Store) -> str:
-    earlier = store.artifacts(step.stage.name)
-    changed = _first_difference(earlier[0].manifest, step) if earlier else ""
-    return f"; {changed}" if changed else ""
-
-
-def _first_difference(manifest: Manifest, step: Step) -> str:
+def _differences(manifest: Manifest, step: Step, unit: Unit | None) -> list[str]:
+    """One phrase for each thing that differs."""
+    found = []
+    if manifest.stage_version != step.stage.version:
+        found.append(f"the stage itself changed from version {manifest.stage_version} to {step.stage.version}")
     for name in sorted(set(manifest.parameters) | set(step.parameters)):
         before, now = _plain(manifest.parameters.get(name)), _plain(step.parameters.get(name))
         if before != now:
-            return f"{name} changed from {before} to {now}"
-    return ""
+            found.append(f"{name} changed from {before} to {now}")
+    for name, links in (unit.inputs if unit else {}).items():
+        old, new = {link.digest for link in manifest.inputs.get(name, ())}, {link.digest for link in links}
+        if old != new:
+            found.append(
+                f"other {name}"
+                + (f": {len(new - old)} new, {len(old - new)} gone, {len(old & new)} the same" if len(old | new) > 2 else "")
+            )
+    return found
 
 
 def _plain(value: Any) -> Any:
     """As it looks after a trip through JSON."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _changed_inputs(before: Mapping[str, tuple[Link, ...]], now: Mapping[str, tuple[Link, ...]]) -> str:
-    for name, links in now.items():
-        old, new = {link.digest for link in before.get(name, ())}, {link.digest for link in links}
-        if old != new:
-            return f"other {name}: {len(new - old)} new, {len(old - new)} gone, {len(old & new)} the same"
-    return ""

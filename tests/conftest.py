@@ -1,15 +1,19 @@
 """Real text and a real store, made once for all tests that only read them."""
 
+import contextlib
 import itertools
 import json
 import lzma
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +49,13 @@ def environment_of(home: Path) -> dict[str, str]:
 def run_command(*arguments: object, cwd: Path, timeout_s: float = 240.0, **environ: str) -> Finished:
     """The real command in a process of its own."""
     done = subprocess.run(
-        [str(COMMAND), *map(str, arguments)], cwd=cwd, env=environment_of(cwd) | environ, capture_output=True, text=True, timeout=timeout_s
+        [str(COMMAND), *map(str, arguments)],
+        cwd=cwd,
+        env=environment_of(cwd) | environ,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 
@@ -63,6 +73,7 @@ class Project:
     """A directory with a configuration, its text, and a store."""
 
     directory: Path
+    prefect_api_url: str  # of a running server; empty: Prefect starts one for the run
 
     @property
     def store(self) -> Path:
@@ -70,8 +81,8 @@ class Project:
         return self.directory / "store"
 
     def run(self, *arguments: object, **environ: str) -> Finished:
-        """A command in this directory."""
-        return run_command(*arguments, cwd=self.directory, **environ)
+        """A command in this directory, with the project's Prefect server."""
+        return run_command(*arguments, cwd=self.directory, **({"PREFECT_API_URL": self.prefect_api_url} | environ))
 
     def train(self, *overrides: str) -> Finished:
         """`corpus2vec train` with JSON lines."""
@@ -95,17 +106,45 @@ threads = 2
 """
 
 
-def new_project(directory: Path, text: Path, extra: Sequence[str] = ()) -> Project:
+def new_project(directory: Path, text: Path, prefect_api_url: str) -> Project:
     """A project over a small text, nothing trained yet."""
     (directory / "small.txt").write_bytes(text.read_bytes())
-    (directory / "small.toml").write_text(SMALL + "\n".join(extra))
-    return Project(directory)
+    (directory / "small.toml").write_text(SMALL)
+    return Project(directory, prefect_api_url)
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
-def trained(small_text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Finished]:
+def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real, running Prefect server."""
+    home = tmp_path_factory.mktemp("prefect")
+    environ = environment_of(home) | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    port = free_port()
+    arguments = [str(COMMAND.with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    with (home / "log").open("w") as log, subprocess.Popen(arguments, env=environ, stdout=log, stderr=log) as server:
+        try:
+            url = f"http://127.0.0.1:{port}/api"
+            for _ in range(600):
+                with contextlib.suppress(httpx.TransportError):
+                    if httpx.get(f"{url}/health").status_code == 200:
+                        break
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.2)
+            yield url
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def trained(small_text: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Finished]:
     """A project that has been trained once by the real command; tests must not change it."""
-    project = new_project(tmp_path_factory.mktemp("trained"), small_text)
+    project = new_project(tmp_path_factory.mktemp("trained"), small_text, prefect_api_url)
     finished = project.train()
     assert finished.exit_code == 0, finished.err
     return project, finished

@@ -114,7 +114,7 @@ def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, .
             epoch=epoch,
             first_sentence=part.first_sentence,
         )
-        columns = [list_array(values, offsets, column.type) for values, column in zip((tokens, radius), PAIRS, strict=True)]
+        columns = [list_array(tokens, offsets, PAIRS.field("tokens").type), list_array(radius, offsets, PAIRS.field("radius").type)]
         name = f"epoch-{epoch:03d}/part-{part.number:05d}.parquet"
         files.append(write_table(part.directory, name, PAIRS, [pa.record_batch(columns, schema=PAIRS)]))
         tallies.append(tally)

@@ -18,6 +18,7 @@ from rich.console import Console
 from pipeline.errors import Corpus2VecError, UsageError
 
 INTERRUPTED = 130
+UNWRAPPED = 240  # columns
 
 app = App(
     name="corpus2vec",
@@ -58,7 +59,7 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(arguments, exit_on_error=False, print_error=True, error_console=errors)
@@ -135,7 +136,7 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
             "disk": about + readable_bytes(row["disk"]),
             "memory": "" if planned.reused else about + readable_bytes(row["memory"]),
         }
-    Console().print(table_of(rows, right=("rows", "disk", "memory")))
+    _console().print(table_of(rows, right=("rows", "disk", "memory")))
 
 
 @app.command
@@ -199,9 +200,9 @@ def show(
     where = Store(_store_path(store))
     if reference:
         model = find_model(where, reference)
-        _print_json(model.run) if as_json else show_run(where, model, Console())
+        _print_json(model.run) if as_json else show_run(where, model, _console())
     else:
-        _print_json(where.records("runs")) if as_json else show_runs(where, Console())
+        _print_json(where.records("runs")) if as_json else show_runs(where, _console())
 
 
 @app.command
@@ -219,7 +220,7 @@ def export(
     vectors = _vectors(model, store)
     write = write_word2vec_binary if binary else write_word2vec_text
     write(vectors, path)
-    Console().print(f"{path}: {len(vectors.counts):,} words, {vectors.matrix.shape[1]} dimensions", markup=False, highlight=False)
+    _console().print(f"{path}: {len(vectors.counts):,} words, {vectors.matrix.shape[1]} dimensions", markup=False)
 
 
 def _store_path(store: Path | None) -> Path:
@@ -250,10 +251,16 @@ def _answers(model: str, store: Path | None, candidates: int) -> Any:
     return vectors.head(candidates) if candidates else vectors
 
 
+def _console() -> Console:
+    """Standard output; where it is no terminal nothing wraps."""
+    console = Console(highlight=False)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=UNWRAPPED)
+
+
 def _display(as_json: bool) -> Any:
     from flows.display import Bars, JsonLines, Lines
 
-    console = Console()
+    console = _console()
     return JsonLines(sys.stdout) if as_json else Bars(console) if console.is_terminal else Lines(console)
 
 
@@ -265,7 +272,7 @@ def _show_neighbours(neighbours: Any, as_json: bool) -> None:
     from flows.report import table_of
 
     shown = [{**row, "similarity": f"{row['similarity']:.3f}", "count": f"{row['count']:,}"} for row in rows]
-    Console().print(table_of(shown, right=("similarity", "count")))
+    _console().print(table_of(shown, right=("similarity", "count")))
 
 
 def _show_scores(record: dict[str, Any], store: Path) -> None:
@@ -278,7 +285,7 @@ def _show_scores(record: dict[str, Any], store: Path) -> None:
         rows = [row for row in score_rows(evaluation) if row["section"] in ("semantic", "syntactic", "total", "Spearman's rho")]
         _print_scores(rows)
     n_reused = sum(step["n_reused"] == len(step["keys"]) for step in record["steps"])
-    Console().print(
+    _console().print(
         f"Run {record['id']} of {record['name']}: {record['elapsed_s']:.1f} s, {n_reused} of {len(record['steps'])} steps reused.",
         highlight=False,
     )
@@ -287,7 +294,7 @@ def _show_scores(record: dict[str, Any], store: Path) -> None:
 def _print_scores(rows: list[dict[str, Any]]) -> None:
     from flows.report import table_of
 
-    Console().print(table_of(rows, right=("score", "asked")))
+    _console().print(table_of(rows, right=("score", "asked")))
 
 
 def _print_json(value: Any) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pipeline.configuration import Configuration
 from pipeline.corpus import SourceShard
 from pipeline.plan import StepPlan
+from pipeline.schemas import VECTORS_FILE
 from pipeline.stages.pairs import SENTENCES_A_PART
+from pipeline.text import SENTENCES_FILE
 
 EXPANSION = {"": 1.0, ".gz": 2.8, ".bz2": 3.6, ".xz": 3.6, ".zst": 3.0}
 TEXT_BYTES_A_TOKEN = 6.1
@@ -18,6 +20,7 @@ HEAPS_FACTOR, HEAPS_POWER = 2.0, 0.63  # words seen five times or more in n toke
 KEPT_AT_1E4 = 0.5  # share of tokens that subsampling at 1e-4 keeps
 DISK_BYTES_A_TOKEN = 1.9
 DISK_BYTES_A_CENTRE = 2.3
+MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do
 PROCESS_BYTES = 350_000_000  # interpreter, Arrow, Numba, Dask, Prefect with its server
 READING_BYTES = 60_000_000  # a block, a row group and the character table for each worker
 
@@ -38,8 +41,9 @@ def project(configuration: Configuration, plans: Sequence[StepPlan]) -> list[Pro
 
 
 def _measured(planned: StepPlan) -> Projection:
+    main = MAIN_FILE.get(planned.step.stage.name, "")
     files = [file for artifact in planned.artifacts for file in artifact.manifest.files]
-    return Projection(sum(file.n_rows for file in files), sum(file.size_bytes for file in files), 0)
+    return Projection(sum(file.n_rows for file in files if file.name.endswith(main)), sum(file.size_bytes for file in files), 0)
 
 
 class _Sizes:

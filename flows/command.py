@@ -59,7 +59,7 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
-    errors = Console(stderr=True)
+    errors = Console(stderr=True, highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(arguments, exit_on_error=False, print_error=True, error_console=errors)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class PhraseScorer(StrEnum):
-    """How a bigram is scored; see mathematics in docs/."""
+    """How a bigram is scored."""
 
     WORD2VEC = "word2vec"
     GENSIM = "gensim"

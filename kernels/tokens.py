@@ -1,0 +1,449 @@
+"""Bytes of text to token codes, in one pass: UTF-8 decoding, character classes, lower-casing, hashing, codes and sentence borders.
+
+What a token and a sentence are is written in `pipeline.characters`, which also makes the table of characters used here. The kernel
+raises nothing and grows nothing: `TokenTable` sees to it that everything fits before it enters.
+
+Notes
+-----
+What mattered, 20 MB of English Wikipedia (3.2 M tokens, 106 k distinct), one Zen 3 core shared with other work, MB/s:
+
+* A loop over bytes with a branch for each, every token written to the arena before look-up: median 64-81, best 87. Now: median 96-98, best
+  118 (sentence splitting: 90-93 and 115).
+* Most of the gain: 8 bytes are loaded at once from a copy of the text in which ASCII separators are 0, and bit tricks find where the token
+  ends, so that no branch depends on its length. The copy (one table look-up a byte) costs little.
+* A token of up to 7 bytes is its own key: equal keys are equal tokens, and neither the arena nor a length is looked at. Longer ones
+  have a hash with the top bit set and are compared.
+* Without look-ups a prototype ran at 320: the rest is cache misses and mispredicted branches of the table. So it is kept small (2**18 slots
+  beat 2**20 by a fifth), pieces are small (they bound the worst case that it must have room for), and keys lie by code, where the
+  frequent words are together; keys beside the slots were no faster.
+* Tokens with an apostrophe or with characters beyond ASCII take a loop over characters.
+
+Words are loaded with the first byte lowest, as on every little-endian machine.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.jit import inlined, kernel
+
+PIECE_BYTES = 1 << 17
+_PAD = 16  # zero bytes that may be read behind the end of a buffer
+_FIRST_SLOTS = 1 << 12
+
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+Integer = int | np.int64
+Kind = TypeVar("Kind", bound=np.generic)
+
+_MULTIPLY = np.uint64(0x9E3779B97F4A7C15)
+_LONG = np.uint64(1 << 63)
+_ONES = np.uint64(0x0101010101010101)
+_HIGHS = np.uint64(0x8080808080808080)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ONE = np.uint64(1)
+
+
+@inlined
+def _decode(text: Bytes, at: Integer) -> tuple[Integer, Integer]:
+    """The code point at `text[at]` and its width in bytes; (0, 0) when the bytes there are not strict UTF-8."""
+    lead = np.int64(text[at])
+    point, width, least = lead, 1, 0
+    if lead >= 0xF0:
+        point, width, least = lead & 0x07, 4, 0x10000
+    elif lead >= 0xE0:
+        point, width, least = lead & 0x0F, 3, 0x800
+    elif lead >= 0xC0:
+        point, width, least = lead & 0x1F, 2, 0x80
+    valid = lead < 0x80 or 0xC0 <= lead < 0xF8
+    for i in range(1, width):
+        byte = np.int64(text[at + i])
+        valid &= (byte & 0xC0) == 0x80
+        point = point << 6 | (byte & 0x3F)
+    if not valid or point < least or point > 0x10FFFF or (point & 0x1FF800) == 0xD800:
+        return 0, 0
+    return point, width
+
+
+@inlined
+def _encode(point: Integer, out: Bytes, at: Integer) -> int:
+    """Write a code point as UTF-8 at `out[at]` (changed in place); its width in bytes."""
+    if point < 0x80:
+        out[at] = point
+        return 1
+    if point < 0x800:
+        out[at] = 0xC0 | point >> 6
+        out[at + 1] = 0x80 | (point & 0x3F)
+        return 2
+    if point < 0x10000:
+        out[at] = 0xE0 | point >> 12
+        out[at + 1] = 0x80 | (point >> 6 & 0x3F)
+        out[at + 2] = 0x80 | (point & 0x3F)
+        return 3
+    out[at] = 0xF0 | point >> 18
+    out[at + 1] = 0x80 | (point >> 12 & 0x3F)
+    out[at + 2] = 0x80 | (point >> 6 & 0x3F)
+    out[at + 3] = 0x80 | (point & 0x3F)
+    return 4
+
+
+@inlined
+def _load(words: Words, at: Integer) -> np.uint64:
+    """The 8 bytes from byte `at` on, aligned or not."""
+    index, shift = at >> 3, np.uint64((at & 7) << 3)
+    loaded: np.uint64 = words[index] >> shift | (words[index + 1] << _ONE) << (np.uint64(63) - shift)
+    return loaded
+
+
+@inlined
+def _before_stop(word: np.uint64) -> np.uint64:
+    """A mask of the bytes below the lowest one that is 0 or not ASCII; all bits when there is none."""
+    # A borrow can only raise bytes above the first 0, so the lowest flag is always right.
+    stops = ((word - _ONES) | word) & _HIGHS
+    return ((stops & (~stops + _ONE)) >> np.uint64(7)) - _ONE
+
+
+@inlined
+def _n_bytes(mask: np.uint64) -> np.int64:
+    """The number of bytes of a mask of whole bytes."""
+    return np.int64(((mask & _ONES) * _ONES) >> np.uint64(56))
+
+
+@inlined
+def _first_bytes(length: Integer) -> np.uint64:
+    """A mask of the first 1 to 8 bytes."""
+    return _ALL >> np.uint64((8 - length) << 3)
+
+
+@inlined
+def _key(words: Words, at: Integer, length: Integer) -> np.uint64:
+    """The bytes themselves when there are at most 7 (no token holds a NUL), else a hash of them with the top bit set."""
+    if length < 8:
+        return _load(words, at) & _first_bytes(length)
+    key = np.uint64(length)
+    while length > 8:
+        key = (key ^ _load(words, at)) * _MULTIPLY
+        key ^= key >> np.uint64(32)
+        at += 8
+        length -= 8
+    return (key ^ (_load(words, at) & _first_bytes(length))) * _MULTIPLY | _LONG
+
+
+@inlined
+def _ascii_run(words: Words, at: Integer) -> tuple[Integer, np.uint64]:
+    """The length of the run of ASCII token characters from byte `at` on, and its key."""
+    word = _load(words, at)
+    mask = _before_stop(word)
+    length = _n_bytes(mask)
+    if length < 8:
+        return length, word & mask
+    while mask == _ALL:
+        mask = _before_stop(_load(words, at + length))
+        length += _n_bytes(mask)
+    return length, _key(words, at, length)
+
+
+@inlined
+def _same(one: Words, at: Integer, other: Words, start: Integer, length: Integer) -> bool:
+    """Whether `length` bytes from `at` in `one` are those from `start` in `other`."""
+    while length > 8:
+        if _load(one, at) != _load(other, start):
+            return False
+        at += 8
+        start += 8
+        length -= 8
+    return bool(((_load(one, at) ^ _load(other, start)) & _first_bytes(length)) == np.uint64(0))
+
+
+@inlined
+def _token_character(text: Bytes, at: Integer, table: NDArray[np.int32]) -> tuple[np.int64, Integer, Integer]:
+    """The code point to write for the character at `text[at]` (0: no token character), its own code point, its width."""
+    point, width = _decode(text, at)
+    return np.int64(table[point if point < table.size else 0]), point, width
+
+
+@inlined
+def _read_token(text: Bytes, at: Integer, table: NDArray[np.int32], out: Bytes, start: Integer) -> tuple[Integer, Integer]:
+    """The place behind the token at `text[at]`, and the length of its bytes, written from `out[start]` on (in place)."""
+    tail = start
+    while True:
+        written, point, width = _token_character(text, at, table)
+        if written == 0:
+            is_apostrophe = tail > start and (point == 0x27 or point == 0x2019)  # noqa: PLR1714 (a tuple would be built)
+            if not is_apostrophe or _token_character(text, at + width, table)[0] == 0:
+                return at, tail - start
+            written = np.int64(0x27)
+        tail += _encode(written, out, tail)
+        at += width
+
+
+@inlined
+def _white_width(text: Bytes, at: Integer) -> Integer:
+    """The width in bytes of the white space at `text[at]`, 0 when there is none."""
+    byte = text[at]
+    if byte == 0x20 or 0x09 <= byte <= 0x0D:
+        return 1
+    if byte < 0x80:
+        return 0
+    point, width = _decode(text, at)
+    white = point in (0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000) or 0x2000 <= point <= 0x200A
+    return width if white else 0
+
+
+@inlined
+def _closer_width(text: Bytes, at: Integer) -> Integer:
+    """The width in bytes of the closing quote or bracket at `text[at]`, 0 when there is none."""
+    byte = text[at]
+    if byte < 0x80:
+        return 1 if byte in (0x22, 0x27, 0x29, 0x5D, 0x7D) else 0
+    point, width = _decode(text, at)
+    return width if point in (0xBB, 0x201D, 0x2019) else 0
+
+
+@inlined
+def _cross_white(text: Bytes, at: Integer, n: Integer) -> tuple[Integer, int]:
+    """The place behind the white space at `at`, and 1; or a place before the line's end, and 0, as that will end the sentence."""
+    while at < n and text[at] != 0x0A:
+        width = _white_width(text, at)
+        if width == 0:
+            return at, 1
+        at += width
+    return at, 0
+
+
+@inlined
+def _cross_separator(text: Bytes, at: Integer, n: Integer, split: bool) -> tuple[Integer, int]:
+    """The place behind the separator at `at`, and whether a sentence ends there: 1 yes, 0 no, -1 for invalid bytes, at that place."""
+    byte = text[at]
+    if byte == 0x0A:
+        return at + 1, 1
+    point, width = _decode(text, at)
+    if point == 0:
+        return at, -1
+    if not split:
+        return at + width, 0
+    if point in (0x3002, 0xFF01, 0xFF1F):
+        return _cross_white(text, at + width, n)
+    if point not in (0x2E, 0x21, 0x3F):
+        return at + width, 0
+    while text[at] in (0x2E, 0x21, 0x3F):
+        at += 1
+    width = _closer_width(text, at)
+    while width > 0:
+        at += width
+        width = _closer_width(text, at)
+    return _cross_white(text, at, n) if _white_width(text, at) > 0 else (at, 0)
+
+
+@inlined
+def _find_or_insert(
+    key: np.uint64, words: Words, start: Integer, length: Integer, n_tokens: Integer, slots: NDArray[np.int32], keys: Words,
+    offsets: NDArray[np.int64], arena: Words,
+) -> Integer:  # fmt: skip
+    """The code of a token; `n_tokens` when it is new, and then its slot and key are set (in place), but not its bytes."""
+    mask = slots.size - 1
+    # The upper half of the product depends on every bit of the key.
+    slot = np.int64(((key ^ key >> np.uint64(32)) * _MULTIPLY) >> np.uint64(32)) & mask
+    while True:
+        code = np.int64(slots[slot])
+        if code < 0:
+            slots[slot] = n_tokens
+            keys[n_tokens] = key
+            return n_tokens
+        if keys[code] == key:
+            begin = offsets[code]
+            if key < _LONG or (offsets[code + 1] - begin == length and _same(words, start, arena, begin, length)):
+                return code
+        slot = (slot + 1) & mask
+
+
+# C code points, N bytes of a piece, S slots (a power of two), T tokens there is room for
+@kernel
+def read_piece(
+    text: Bytes, n: int, table: NDArray[np.int32], split: bool, folded: Bytes, slots: NDArray[np.int32], keys: Words,
+    offsets: NDArray[np.int64], arena: Bytes, n_tokens: int, codes: NDArray[np.int32], borders: NDArray[np.int64],
+) -> tuple[Integer, int, int, int, int]:  # fmt: skip
+    """Read whole lines: (offset of the first invalid byte or -1, tokens in the table, codes written, sentences written, empty sentences).
+
+    Parameters
+    ----------
+    text
+        uint8 (N + 4 or more); `text[n : n + 4]` are line feeds, which end the last token and cut off a last character.
+    n
+        The number of bytes to read; they hold whole lines, and perhaps the text's last line without its end.
+    table
+        int32 (C): the code point to write for each token character, 0 for every other; entry 0 is 0.
+    split
+        Whether sentences end inside lines.
+    folded
+        uint8, at least 5 n / 2 + 64, a multiple of 8, 8-byte aligned: work space, overwritten.
+    slots, keys, offsets, arena
+        The token table, changed in place: int32 (S) codes by hash, -1 when free; uint64 (T) keys by code; int64 (T + 1) places in the
+        arena; uint8 bytes of the tokens, a multiple of 8, 8-byte aligned, with 16 bytes spare. After n // 2 + 1 new tokens and 3 n / 2 new
+        bytes there is room left, also among the slots. (Lower-casing makes U+023A and U+023E 3 bytes of 2; no character grows more.)
+    n_tokens
+        Tokens in the table at entry.
+    codes
+        int32 (n // 2 + 1): overwritten with the tokens of the piece in order.
+    borders
+        int64 (n // 2 + 2): from entry 1 on overwritten with the end of each sentence in `codes`.
+    """
+    words, arena_words = folded.view(np.uint64), arena.view(np.uint64)
+    _fold(text, n + 4, table, folded)
+    at: Integer = 0
+    length: Integer
+    n_codes, n_borders, n_empty = 0, 0, 0
+    while at < n:
+        start = at
+        length, key = _ascii_run(words, at)
+        at += length
+        byte = text[at]
+        if byte == 0x27 or byte >= 0x80:
+            at, length = _read_token(text, start, table, folded, n + _PAD)
+            start = n + _PAD
+            byte = text[at]
+            if length > 0:
+                key = _key(words, start, length)
+        if length > 0:
+            code = _find_or_insert(key, words, start, length, n_tokens, slots, keys, offsets, arena_words)
+            codes[n_codes] = code
+            n_codes += 1
+            if code == n_tokens:
+                n_tokens += 1
+                _append(folded, start, length, arena, offsets, n_tokens)
+        if byte == 0x20:
+            at += 1
+        elif at < n:
+            at, ends = _cross_separator(text, at, n, split)
+            if ends < 0:
+                return at, n_tokens, n_codes, n_borders, n_empty
+            if ends > 0:
+                n_borders, n_empty = _end_sentence(n_codes, borders, n_borders, n_empty)
+    if n > 0 and text[n - 1] != 0x0A:
+        n_borders, n_empty = _end_sentence(n_codes, borders, n_borders, n_empty)
+    return -1, n_tokens, n_codes, n_borders, n_empty
+
+
+@inlined
+def _fold(text: Bytes, n: int, table: NDArray[np.int32], folded: Bytes) -> None:
+    """Copy n bytes into `folded` (in place): ASCII token characters as they are written, other ASCII as 0, all else as it is."""
+    fold = np.empty(256, np.uint8)
+    for i in range(256):
+        fold[i] = table[i] if i < 0x80 else i
+    for i in range(n):
+        folded[i] = fold[text[i]]
+
+
+@inlined
+def _append(source: Bytes, start: Integer, length: Integer, arena: Bytes, offsets: NDArray[np.int64], n_tokens: int) -> None:
+    """Copy the bytes of the newest token, now one of `n_tokens`, behind the others; `arena` and `offsets` change in place."""
+    tail = offsets[n_tokens - 1]
+    for i in range(length):
+        arena[tail + i] = source[start + i]
+    offsets[n_tokens] = tail + length
+
+
+@inlined
+def _end_sentence(n_codes: int, borders: NDArray[np.int64], n_borders: int, n_empty: int) -> tuple[int, int]:
+    """The numbers of sentences and of empty ones after one more; `borders` gains the end of a sentence with tokens (in place)."""
+    if n_codes == borders[n_borders]:
+        return n_borders, n_empty + 1
+    borders[n_borders + 1] = n_codes
+    return n_borders + 1, n_empty
+
+
+@kernel
+def fill_slots(slots: NDArray[np.int32], keys: Words, n_tokens: int) -> None:
+    """Make `slots` (int32 (S), all -1, changed in place) find the first `n_tokens` of `keys` (uint64, all of different tokens)."""
+    mask = slots.size - 1
+    for code in range(n_tokens):
+        slot = np.int64(((keys[code] ^ keys[code] >> np.uint64(32)) * _MULTIPLY) >> np.uint64(32)) & mask
+        while slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        slots[slot] = code
+
+
+class TokenTable:
+    """The distinct tokens of one shard in order of first occurrence, and the reader that gives them codes 0, 1, 2 and so on.
+
+    Parameters
+    ----------
+    table
+        int32 (C), as `pipeline.characters.character_table` makes it.
+    split_sentences
+        Whether sentences end inside lines too.
+    """
+
+    def __init__(self, table: NDArray[np.int32], *, split_sentences: bool) -> None:
+        # One array type, writable, means one compiled kernel.
+        self._table = np.require(table, np.int32, ["C", "W"])
+        self._split = split_sentences
+        self.n_tokens = 0
+        self._slots = np.full(_FIRST_SLOTS, -1, np.int32)
+        self._keys = np.zeros(0, np.uint64)
+        self._offsets = np.zeros(1, np.int64)
+        self._arena = np.zeros(0, np.uint8)
+        self._text = self._folded = np.zeros(0, np.uint8)
+        self._codes = np.zeros(0, np.int32)
+        self._borders = np.zeros(0, np.int64)
+
+    def add(self, piece: Bytes) -> tuple[NDArray[np.int32], NDArray[np.int64], int, int]:
+        """Read one piece: the codes of its tokens, its sentences' offsets, the number of empty sentences, and where it is invalid.
+
+        Parameters
+        ----------
+        piece
+            uint8 (N): whole lines, or the last ones of a text. About PIECE_BYTES is fast; any length works.
+
+        Returns
+        -------
+        codes
+            int32, a new array.
+        offsets
+            int64 (sentences + 1), a new array: sentence i is `codes[offsets[i] : offsets[i + 1]]` and never empty.
+        n_empty
+            Sentences without a token, which are not among the others.
+        invalid
+            The byte in the piece at which the first NUL or invalid UTF-8 sequence starts; the rest of the piece was not read. Else -1.
+        """
+        n = len(piece)
+        self._make_room(n)
+        self._text[:n] = piece
+        self._text[n : n + 4] = 0x0A
+        invalid, self.n_tokens, n_codes, n_sentences, n_empty = read_piece(
+            self._text, n, self._table, self._split, self._folded, self._slots, self._keys,
+            self._offsets, self._arena, self.n_tokens, self._codes, self._borders,
+        )  # fmt: skip
+        return self._codes[:n_codes].copy(), self._borders[: n_sentences + 1].copy(), n_empty, int(invalid)
+
+    def tokens(self) -> tuple[NDArray[np.int64], Bytes]:
+        """Every token by code: int64 (n_tokens + 1) offsets, and uint8 bytes, token i from offsets[i] to offsets[i + 1]; new arrays."""
+        offsets = self._offsets[: self.n_tokens + 1].copy()
+        return offsets, self._arena[: offsets[-1]].copy()
+
+    def _make_room(self, n: int) -> None:
+        """Let the worst piece of n bytes fit."""
+        if len(self._text) < n + _PAD:
+            self._text = np.zeros(n + _PAD, np.uint8)
+            self._folded = np.zeros((5 * n // 2 + 64 + 7) // 8, np.uint64).view(np.uint8)
+            self._codes = np.zeros(n // 2 + 1, np.int32)
+            self._borders = np.zeros(n // 2 + 2, np.int64)
+        n_tokens = self.n_tokens + n // 2 + 1
+        if len(self._keys) < n_tokens:
+            self._keys = _grown(self._keys, n_tokens)
+            self._offsets = _grown(self._offsets, n_tokens + 1)
+        n_bytes = int(self._offsets[self.n_tokens]) + 3 * n // 2 + 2 * _PAD
+        if len(self._arena) < n_bytes:
+            self._arena = _grown(self._arena.view(np.uint64), n_bytes // 8 + 1).view(np.uint8)
+        # At most three quarters full in the worst case, seldom more than half.
+        if 3 * len(self._slots) < 4 * n_tokens:
+            self._slots = np.full(1 << (4 * n_tokens // 3).bit_length(), -1, np.int32)
+            fill_slots(self._slots, self._keys, self.n_tokens)
+
+
+def _grown(array: NDArray[Kind], least: int) -> NDArray[Kind]:
+    """A copy with room for `least` items, at least twice as many as before."""
+    larger = np.zeros(max(least, 2 * len(array)), array.dtype)
+    larger[: len(array)] = array
+    return larger

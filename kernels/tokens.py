@@ -17,8 +17,6 @@ What mattered, 20 MB of English Wikipedia (3.2 M tokens, 106 k distinct), one Ze
   beat 2**20 by a fifth), pieces are small (they bound the worst case that it must have room for), and keys lie by code, where the
   frequent words are together; keys beside the slots were no faster.
 * Tokens with an apostrophe or with characters beyond ASCII take a loop over characters.
-
-Words are loaded with the first byte lowest, as on every little-endian machine.
 """
 
 from typing import TypeVar
@@ -27,139 +25,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import inlined, kernel
+from kernels.utf8 import closer_width, decode_utf8, encode_utf8, white_width
+from kernels.words import LONG_KEY, MULTIPLIER, Bytes, Integer, Words, ascii_run, key_of, same_bytes
 
 PIECE_BYTES = 1 << 17
 _PAD = 16  # zero bytes that may be read behind the end of a buffer
 _FIRST_SLOTS = 1 << 12
 
-Bytes = NDArray[np.uint8]
-Words = NDArray[np.uint64]
-Integer = int | np.int64
 Kind = TypeVar("Kind", bound=np.generic)
-
-_MULTIPLY = np.uint64(0x9E3779B97F4A7C15)
-_LONG = np.uint64(1 << 63)
-_ONES = np.uint64(0x0101010101010101)
-_HIGHS = np.uint64(0x8080808080808080)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_ONE = np.uint64(1)
-
-
-@inlined
-def _decode(text: Bytes, at: Integer) -> tuple[Integer, Integer]:
-    """The code point at `text[at]` and its width in bytes; (0, 0) when the bytes there are not strict UTF-8."""
-    lead = np.int64(text[at])
-    point, width, least = lead, 1, 0
-    if lead >= 0xF0:
-        point, width, least = lead & 0x07, 4, 0x10000
-    elif lead >= 0xE0:
-        point, width, least = lead & 0x0F, 3, 0x800
-    elif lead >= 0xC0:
-        point, width, least = lead & 0x1F, 2, 0x80
-    valid = lead < 0x80 or 0xC0 <= lead < 0xF8
-    for i in range(1, width):
-        byte = np.int64(text[at + i])
-        valid &= (byte & 0xC0) == 0x80
-        point = point << 6 | (byte & 0x3F)
-    if not valid or point < least or point > 0x10FFFF or (point & 0x1FF800) == 0xD800:
-        return 0, 0
-    return point, width
-
-
-@inlined
-def _encode(point: Integer, out: Bytes, at: Integer) -> int:
-    """Write a code point as UTF-8 at `out[at]` (changed in place); its width in bytes."""
-    if point < 0x80:
-        out[at] = point
-        return 1
-    if point < 0x800:
-        out[at] = 0xC0 | point >> 6
-        out[at + 1] = 0x80 | (point & 0x3F)
-        return 2
-    if point < 0x10000:
-        out[at] = 0xE0 | point >> 12
-        out[at + 1] = 0x80 | (point >> 6 & 0x3F)
-        out[at + 2] = 0x80 | (point & 0x3F)
-        return 3
-    out[at] = 0xF0 | point >> 18
-    out[at + 1] = 0x80 | (point >> 12 & 0x3F)
-    out[at + 2] = 0x80 | (point >> 6 & 0x3F)
-    out[at + 3] = 0x80 | (point & 0x3F)
-    return 4
-
-
-@inlined
-def _load(words: Words, at: Integer) -> np.uint64:
-    """The 8 bytes from byte `at` on, aligned or not."""
-    index, shift = at >> 3, np.uint64((at & 7) << 3)
-    loaded: np.uint64 = words[index] >> shift | (words[index + 1] << _ONE) << (np.uint64(63) - shift)
-    return loaded
-
-
-@inlined
-def _before_stop(word: np.uint64) -> np.uint64:
-    """A mask of the bytes below the lowest one that is 0 or not ASCII; all bits when there is none."""
-    # A borrow can only raise bytes above the first 0, so the lowest flag is always right.
-    stops = ((word - _ONES) | word) & _HIGHS
-    return ((stops & (~stops + _ONE)) >> np.uint64(7)) - _ONE
-
-
-@inlined
-def _n_bytes(mask: np.uint64) -> np.int64:
-    """The number of bytes of a mask of whole bytes."""
-    return np.int64(((mask & _ONES) * _ONES) >> np.uint64(56))
-
-
-@inlined
-def _first_bytes(length: Integer) -> np.uint64:
-    """A mask of the first 1 to 8 bytes."""
-    return _ALL >> np.uint64((8 - length) << 3)
-
-
-@inlined
-def _key(words: Words, at: Integer, length: Integer) -> np.uint64:
-    """The bytes themselves when there are at most 7 (no token holds a NUL), else a hash of them with the top bit set."""
-    if length < 8:
-        return _load(words, at) & _first_bytes(length)
-    key = np.uint64(length)
-    while length > 8:
-        key = (key ^ _load(words, at)) * _MULTIPLY
-        key ^= key >> np.uint64(32)
-        at += 8
-        length -= 8
-    return (key ^ (_load(words, at) & _first_bytes(length))) * _MULTIPLY | _LONG
-
-
-@inlined
-def _ascii_run(words: Words, at: Integer) -> tuple[Integer, np.uint64]:
-    """The length of the run of ASCII token characters from byte `at` on, and its key."""
-    word = _load(words, at)
-    mask = _before_stop(word)
-    length = _n_bytes(mask)
-    if length < 8:
-        return length, word & mask
-    while mask == _ALL:
-        mask = _before_stop(_load(words, at + length))
-        length += _n_bytes(mask)
-    return length, _key(words, at, length)
-
-
-@inlined
-def _same(one: Words, at: Integer, other: Words, start: Integer, length: Integer) -> bool:
-    """Whether `length` bytes from `at` in `one` are those from `start` in `other`."""
-    while length > 8:
-        if _load(one, at) != _load(other, start):
-            return False
-        at += 8
-        start += 8
-        length -= 8
-    return bool(((_load(one, at) ^ _load(other, start)) & _first_bytes(length)) == np.uint64(0))
 
 
 @inlined
 def _token_character(text: Bytes, at: Integer, table: NDArray[np.int32]) -> tuple[np.int64, Integer, Integer]:
     """The code point to write for the character at `text[at]` (0: no token character), its own code point, its width."""
-    point, width = _decode(text, at)
+    point, width = decode_utf8(text, at)
     return np.int64(table[point if point < table.size else 0]), point, width
 
 
@@ -174,38 +53,15 @@ def _read_token(text: Bytes, at: Integer, table: NDArray[np.int32], out: Bytes, 
             if not is_apostrophe or _token_character(text, at + width, table)[0] == 0:
                 return at, tail - start
             written = np.int64(0x27)
-        tail += _encode(written, out, tail)
+        tail += encode_utf8(written, out, tail)
         at += width
-
-
-@inlined
-def _white_width(text: Bytes, at: Integer) -> Integer:
-    """The width in bytes of the white space at `text[at]`, 0 when there is none."""
-    byte = text[at]
-    if byte == 0x20 or 0x09 <= byte <= 0x0D:
-        return 1
-    if byte < 0x80:
-        return 0
-    point, width = _decode(text, at)
-    white = point in (0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000) or 0x2000 <= point <= 0x200A
-    return width if white else 0
-
-
-@inlined
-def _closer_width(text: Bytes, at: Integer) -> Integer:
-    """The width in bytes of the closing quote or bracket at `text[at]`, 0 when there is none."""
-    byte = text[at]
-    if byte < 0x80:
-        return 1 if byte in (0x22, 0x27, 0x29, 0x5D, 0x7D) else 0
-    point, width = _decode(text, at)
-    return width if point in (0xBB, 0x201D, 0x2019) else 0
 
 
 @inlined
 def _cross_white(text: Bytes, at: Integer, n: Integer) -> tuple[Integer, int]:
     """The place behind the white space at `at`, and 1; or a place before the line's end, and 0, as that will end the sentence."""
     while at < n and text[at] != 0x0A:
-        width = _white_width(text, at)
+        width = white_width(text, at)
         if width == 0:
             return at, 1
         at += width
@@ -218,7 +74,7 @@ def _cross_separator(text: Bytes, at: Integer, n: Integer, split: bool) -> tuple
     byte = text[at]
     if byte == 0x0A:
         return at + 1, 1
-    point, width = _decode(text, at)
+    point, width = decode_utf8(text, at)
     if point == 0:
         return at, -1
     if not split:
@@ -229,11 +85,11 @@ def _cross_separator(text: Bytes, at: Integer, n: Integer, split: bool) -> tuple
         return at + width, 0
     while text[at] in (0x2E, 0x21, 0x3F):
         at += 1
-    width = _closer_width(text, at)
+    width = closer_width(text, at)
     while width > 0:
         at += width
-        width = _closer_width(text, at)
-    return _cross_white(text, at, n) if _white_width(text, at) > 0 else (at, 0)
+        width = closer_width(text, at)
+    return _cross_white(text, at, n) if white_width(text, at) > 0 else (at, 0)
 
 
 @inlined
@@ -244,7 +100,7 @@ def _find_or_insert(
     """The code of a token; `n_tokens` when it is new, and then its slot and key are set (in place), but not its bytes."""
     mask = slots.size - 1
     # The upper half of the product depends on every bit of the key.
-    slot = np.int64(((key ^ key >> np.uint64(32)) * _MULTIPLY) >> np.uint64(32)) & mask
+    slot = np.int64(((key ^ key >> np.uint64(32)) * MULTIPLIER) >> np.uint64(32)) & mask
     while True:
         code = np.int64(slots[slot])
         if code < 0:
@@ -253,7 +109,7 @@ def _find_or_insert(
             return n_tokens
         if keys[code] == key:
             begin = offsets[code]
-            if key < _LONG or (offsets[code + 1] - begin == length and _same(words, start, arena, begin, length)):
+            if key < LONG_KEY or (offsets[code + 1] - begin == length and same_bytes(words, start, arena, begin, length)):
                 return code
         slot = (slot + 1) & mask
 
@@ -296,7 +152,7 @@ def read_piece(
     n_codes, n_borders, n_empty = 0, 0, 0
     while at < n:
         start = at
-        length, key = _ascii_run(words, at)
+        length, key = ascii_run(words, at)
         at += length
         byte = text[at]
         if byte == 0x27 or byte >= 0x80:
@@ -304,7 +160,7 @@ def read_piece(
             start = n + _PAD
             byte = text[at]
             if length > 0:
-                key = _key(words, start, length)
+                key = key_of(words, start, length)
         if length > 0:
             code = _find_or_insert(key, words, start, length, n_tokens, slots, keys, offsets, arena_words)
             codes[n_codes] = code
@@ -358,7 +214,7 @@ def fill_slots(slots: NDArray[np.int32], keys: Words, n_tokens: int) -> None:
     """Make `slots` (int32 (S), all -1, changed in place) find the first `n_tokens` of `keys` (uint64, all of different tokens)."""
     mask = slots.size - 1
     for code in range(n_tokens):
-        slot = np.int64(((keys[code] ^ keys[code] >> np.uint64(32)) * _MULTIPLY) >> np.uint64(32)) & mask
+        slot = np.int64(((keys[code] ^ keys[code] >> np.uint64(32)) * MULTIPLIER) >> np.uint64(32)) & mask
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
         slots[slot] = code

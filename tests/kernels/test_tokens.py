@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kernels.tokens import PIECE_BYTES, TokenTable, _key
+from kernels.tokens import PIECE_BYTES, TokenTable
+from kernels.words import key_of
 from pipeline.characters import character_table
 from tests.reference.tokens import first_invalid, read_text
 
@@ -133,7 +134,7 @@ def test_token_table__tells_tokens_with_one_hash_apart():
     # Found by search: their first 16 bytes lead the hash to one state, the last 8 are equal.
     one, other = "rs18bf38apapeaaasamehere", "ylbgnvfe93j9z2h0samehere"
     words = np.frombuffer(f"{one}{other}{' ' * 16}".encode(), np.uint64)
-    assert _key(words, 0, 24) == _key(words, 24, 24)
+    assert key_of(words, 0, 24) == key_of(words, 24, 24)
     assert read([f"{one} {other} {one} {other}".encode()])[2] == [0, 1, 0, 1]
 
 

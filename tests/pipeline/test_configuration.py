@@ -44,7 +44,10 @@ def test_configuration__cannot_be_changed() -> None:
 
 
 def test_load_configuration__paths_in_the_file_are_relative_to_the_file(tmp_path) -> None:
-    path = write(tmp_path, '[corpus]\npaths = ["text.txt", "/abs/text.txt"]\n[store]\npath = "here"\n[evaluate]\nanalogies = ["questions-words", "my.txt"]\n')
+    path = write(
+        tmp_path,
+        '[corpus]\npaths = ["text.txt", "/abs/text.txt"]\n[store]\npath = "here"\n[evaluate]\nanalogies = ["questions-words", "my.txt"]\n',
+    )
     configuration = load_configuration(path)
     assert configuration.corpus.paths == (f"{tmp_path}/text.txt", "/abs/text.txt")
     assert configuration.store.path == f"{tmp_path}/here"

@@ -8,14 +8,18 @@ from hypothesis import strategies as st
 from pipeline.keys import canonical, digest_of, digest_of_file
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4), max_leaves=10)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4), max_leaves=10
+)
 
 
 class Colour(StrEnum):
     RED = "red"
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), (0, False), (1, "1"), ("i1", 1), (None, "null"), ([], {}), (0.0, -0.0), ("", None)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1.0), (1, True), (0, False), (1, "1"), ("i1", 1), (None, "null"), ([], {}), (0.0, -0.0), ("", None)]
+)
 def test_canonical__tells_types_apart(one: object, other: object) -> None:
     assert canonical(one) != canonical(other)
 

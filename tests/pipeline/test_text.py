@@ -48,7 +48,14 @@ def test_write_shard__counts_what_it_writes_and_any_range_reads_back(tmp_path) -
     assert counts == np.bincount(np.concatenate([np.array(sentence, int) for sentence in sentences]), minlength=11).tolist()
     assert (sentences_file.n_rows, lexicon_file.n_rows, shard.n_sentences) == (len(sentences), 11, len(sentences))
     assert sentences_file.sha256 == digest_of_file(tmp_path / sentences_file.name)
-    for first, last in [(0, None), (0, 1), (5, SENTENCES_A_GROUP + 3), (SENTENCES_A_GROUP, 2 * SENTENCES_A_GROUP), (len(sentences) - 1, None), (7, 7)]:
+    for first, last in [
+        (0, None),
+        (0, 1),
+        (5, SENTENCES_A_GROUP + 3),
+        (SENTENCES_A_GROUP, 2 * SENTENCES_A_GROUP),
+        (len(sentences) - 1, None),
+        (7, 7),
+    ]:
         read = [sentence for text in shard.sentences(first, last) for sentence in sentences_of(text)]
         assert read == sentences[first:last]
 

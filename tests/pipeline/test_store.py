@@ -41,11 +41,16 @@ def test_store__finds_what_was_committed(tmp_path) -> None:
     assert all_files(store.root) == [f"vocabulary/{KEY[:32]}/inner/data", f"vocabulary/{KEY[:32]}/{MANIFEST}"]
 
 
-def test_store__a_failed_build_leaves_nothing(tmp_path) -> None:
-    store = Store(tmp_path / "store")
-    with pytest.raises(ZeroDivisionError), store.building("vocabulary", KEY) as directory:
+def fail_halfway(store: Store) -> None:
+    with store.building("vocabulary", KEY) as directory:
         (directory / "half").write_bytes(b"half")
         raise ZeroDivisionError
+
+
+def test_store__a_failed_build_leaves_nothing(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway(store)
     assert all_files(store.root) == []
     assert store.find("vocabulary", KEY) is None
 

@@ -27,8 +27,8 @@ $(READY): requirements.lock pyproject.toml | $(if $(findstring .tools,$(UV)),.to
 
 demo: $(READY)  ## train vectors on the shipped sample and ask them a few things
 	$(BIN)/corpus2vec train data/configs/demo.toml
-	$(BIN)/corpus2vec similar king
-	$(BIN)/corpus2vec analogy man king woman
+	$(BIN)/corpus2vec similar king --candidates 10000 -n 5
+	$(BIN)/corpus2vec analogy france paris germany --candidates 10000 -n 3
 
 check: $(READY)  ## lint, types and the layers between the packages
 	$(BIN)/ruff check .

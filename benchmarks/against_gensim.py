@@ -55,7 +55,7 @@ def gensim_python() -> Path:
 def plain_text(corpus: Path, scratch: Path) -> Path:
     """The corpus as a plain text file: decompression is part of neither side's time."""
     text = scratch / "corpus.txt"
-    with (lzma.open(corpus) if corpus.suffix == ".xz" else corpus.open("rb")) as source, text.open("wb") as target:
+    with lzma.open(corpus) if corpus.suffix == ".xz" else corpus.open("rb") as source, text.open("wb") as target:
         shutil.copyfileobj(source, target)
     return text
 
@@ -75,7 +75,8 @@ def run_ours(text: Path, scratch: Path, settings: argparse.Namespace, seed: int,
     arguments = [f"--set={key}={value}" for key, value in values.items()]
     environ = os.environ | {"CORPUS2VEC_STORE": str(store)} | ({"NUMBA_CACHE_DIR": str(scratch / "numba")} if cold else {})
     started = time.perf_counter()
-    child = subprocess.Popen([str(Path(sys.executable).with_name("corpus2vec")), "train", "--json", *arguments], env=environ, stdout=subprocess.PIPE, text=True)
+    command = [str(Path(sys.executable).with_name("corpus2vec")), "train", "--json", *arguments]
+    child = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
     peak = [0]
     watcher = threading.Thread(target=watch_memory, args=(child.pid, peak), daemon=True)
     watcher.start()
@@ -133,7 +134,10 @@ def run_gensim(python: Path, text: Path, scratch: Path, settings: argparse.Names
     done = subprocess.run([str(python), str(side), str(text), str(scratch), *arguments], check=True, stdout=subprocess.PIPE, text=True)
     report = json.loads(done.stdout.splitlines()[-1])
     words, counts = json.loads((scratch / "words.json").read_text())
-    vectors = Vectors(pa.array(words), np.array(counts), np.load(scratch / "vectors.npy"))
+    # Ties in our order, so that both sides have the same 30,000 candidates.
+    order = sorted(range(len(words)), key=lambda row: (-counts[row], words[row].encode()))
+    matrix = np.load(scratch / "vectors.npy")[order]
+    vectors = Vectors(pa.array([words[row] for row in order]), np.array(counts)[order], matrix)
     elapsed_s = report["tokenize_s"] + report["vocabulary_s"] + report["train_s"]
     return {**report, "elapsed_s": elapsed_s, **scores(vectors)}
 

@@ -3,6 +3,7 @@
 
 PYTHON  ?= python3.11
 UV      := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+UV_VERSION := 0.13.8
 BIN     := .venv/bin
 READY   := .venv/.ready
 CORPUS  ?= data/wiki-20mb.txt.xz
@@ -16,8 +17,7 @@ help:  ## show this list
 setup: $(READY)  ## install everything, exact versions with hashes, into .venv
 
 .tools/bin/uv:
-	$(PYTHON) -m venv .tools
-	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv==$(UV_VERSION)
 
 $(READY): requirements.lock pyproject.toml | $(if $(findstring .tools,$(UV)),.tools/bin/uv)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv

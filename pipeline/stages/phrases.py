@@ -15,12 +15,13 @@ from kernels.bigrams import count_bigrams, join_phrases, merge_counts, score_by_
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Phrases, PhraseScorer
 from pipeline.events import StepAdvanced, emit
-from pipeline.schemas import PHRASES
+from pipeline.schemas import LEXICON, PHRASES
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import Text, count_elements, read_table, write_table
 from pipeline.text import SENTENCES_FILE, TextShard, codes_to_ids, merged_counts, shards_of, write_shard
 
 PHRASES_FILE = "phrases.parquet"
+WORDS_FILE = "words.parquet"
 LOW = np.uint64(0xFFFFFFFF)
 HIGH = np.uint64(32)
 
@@ -33,8 +34,8 @@ def build(job: Job[Phrases]) -> Outcome:
     n_tasks = 2 * len(shards)
 
     counting = job.directory / "counting"
-    counting.mkdir()
-    tasks = [(shard, _one_array(words["token"]), counting / f"{number:05d}.npz") for number, shard in enumerate(shards)]
+    write_table(counting, WORDS_FILE, LEXICON, words)
+    tasks = [(shard, counting / f"{number:05d}.npz") for number, shard in enumerate(shards)]
     counted = job.workers.map(_count_shard, tasks, lambda n: emit(StepAdvanced(job.step, n, n_tasks, "shards")))
     phrases = _score(words, counted, job.settings, n_tokens)
     shutil.rmtree(counting)
@@ -55,10 +56,11 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
 
 
-def _count_shard(task: tuple[TextShard, pa.Array, Path]) -> Path:
-    """Count the bigrams of one shard into a file, in codes of the whole text's words."""
-    shard, words, path = task
-    to_global = codes_to_ids(shard.lexicon(), words)
+def _count_shard(task: tuple[TextShard, Path]) -> Path:
+    """Count the bigrams of one shard into a file, in codes of the whole text's words, which lie beside it."""
+    shard, path = task
+    words = read_table(path.with_name(WORDS_FILE), LEXICON)
+    to_global = codes_to_ids(shard.lexicon(), words["token"])
     eligible = np.ones(len(to_global), dtype=np.bool_)
     bigrams, counts = merge_counts(count_bigrams(text.codes, text.offsets, eligible) for text in shard.sentences())
     bigrams = to_global[bigrams >> HIGH].astype(np.uint64) << HIGH | to_global[bigrams & LOW].astype(np.uint64)

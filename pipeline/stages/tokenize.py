@@ -4,8 +4,10 @@ A shard whose bytes were tokenized before, under any name, is found by its conte
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.tokens import PIECE_BYTES, TokenTable
@@ -50,7 +52,7 @@ class _Reading:
 
     def __init__(self, shard: SourceShard, settings: Tokenize) -> None:
         self.shard = shard
-        self.table = TokenTable(character_table(settings.lowercase), split_sentences=settings.split_sentences)
+        self.table = TokenTable(_characters(settings.lowercase), split_sentences=settings.split_sentences)
         self.n_bytes = self.n_tokens = self.n_empty = 0
 
     def texts(self) -> Iterator[Text]:
@@ -73,6 +75,12 @@ class _Reading:
         """All tokens of the shard by code, once it has been read."""
         offsets, content = self.table.tokens()
         yield pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(content)).cast(pa.string())
+
+
+@cache
+def _characters(lowercase: bool) -> npt.NDArray[np.int32]:
+    """The table of characters, made once: it takes 50 ms, most of the time of a small shard. Only read from here on."""
+    return character_table(lowercase)
 
 
 def _pieces(block: bytes) -> Iterator[memoryview]:

@@ -59,8 +59,9 @@ class Model:
         self.input = new_vectors(len(counts), settings.dimensions)
         self.output = new_vectors(len(counts), settings.dimensions)
         seed = np.uint64(settings.seed)
-        fill_initial(self.input, settings.dimensions, derive_key(seed, np.uint64(Purpose.INITIAL)))
-        self.noise_key = derive_key(seed, np.uint64(Purpose.NOISE))
+        # Numba returns a Python int, and takes one for signed after a small one was seen: half of all keys would not fit.
+        initial_key, self.noise_key = (np.uint64(derive_key(seed, np.uint64(purpose))) for purpose in (Purpose.INITIAL, Purpose.NOISE))
+        fill_initial(self.input, settings.dimensions, initial_key)
         self.threshold, self.other = build_alias(counts.astype(np.float64) ** settings.noise_power)
 
     def rate(self, n_trained: int) -> float:
@@ -118,7 +119,8 @@ def build(job: Job[Train]) -> Outcome:
             rounds.append(_train_file(model, file, text, radius, threads, progress))
     losses = [done.loss_sum for done in rounds]
     n_pairs = sum(done.n_pairs for done in rounds)
-    last_epoch = [done for done in rounds if done.epoch == files[-1].epoch]
+    last = max(done.epoch for done in rounds if done.n_pairs)  # of a tiny text the last epoch may have drawn nothing
+    last_epoch = [done for done in rounds if done.epoch == last]
     return Outcome(
         (_write_vectors(job.directory, vocabulary, model), _write_rounds(job.directory, rounds)),
         (Tally("centres", n_centres, sum(done.n_centres for done in rounds)),),

@@ -45,15 +45,15 @@ class Observed:
     evaluation_files: tuple[EvaluationFile, ...]
 
 
-def observe(configuration: Configuration) -> Observed:
-    """Find and hash the corpus and the evaluation sets.
+def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[EvaluationFile, ...]]:
+    """The files of the corpus, not yet read, and the evaluation sets: quick, so that mistakes show at once.
 
     Raises
     ------
     ConfigurationError
         When no corpus is configured, or an evaluation set is unknown.
     InputError
-        When files are missing, cannot be read, or hold nothing at all.
+        When files are missing, cannot be read, or hold nothing at all, or an evaluation set is broken.
     """
     paths = configuration.corpus.paths
     if not paths:
@@ -65,15 +65,33 @@ def observe(configuration: Configuration) -> Observed:
         )
     evaluation_files = find_evaluation_files(configuration.evaluate)
     files = find_text_files(paths, Path.cwd())
+    if not any(path.stat().st_size for path in files):
+        raise InputError(
+            "The corpus is empty.",
+            where=", ".join(paths)[:200],
+            got=f"{len(files)} file{'s' * (len(files) > 1)} of 0 bytes",
+            expected="text",
+            remedy="Look whether the text was written there, or name other files in corpus.paths.",
+        )
+    return files, evaluation_files
+
+
+def observe(configuration: Configuration) -> Observed:
+    """Find and hash the corpus and the evaluation sets.
+
+    Raises
+    ------
+    ConfigurationError, InputError
+        As `find_inputs` does.
+    """
+    files, evaluation_files = find_inputs(configuration)
     shards = [shard for path in files for shard in _hashed_shards(path, int(configuration.corpus.shard_mb * 1e6))]
-    if not shards:
-        raise InputError("The corpus is empty.", where=", ".join(paths)[:200], got=f"{len(files)} files of 0 bytes", expected="text")
     return Observed(tuple(sorted(shards, key=lambda shard: (shard.file_sha256, str(shard.path), shard.start))), evaluation_files)
 
 
 def _hashed_shards(path: Path, shard_bytes: int) -> list[SourceShard]:
     """The shards of one file with the digests of the file and of each shard, in one read."""
-    compression = path.suffix if is_compressed(path) else ""
+    compression = path.suffix.lower() if is_compressed(path) else ""
     size = path.stat().st_size
     cuts = [(0, size)] if compression and size else line_cuts(path, shard_bytes)
     whole, digests = hashlib.sha256(), []

@@ -37,7 +37,8 @@ class Run:
     """One walk over the chain. `perform` the steps in order, then `finish`."""
 
     def __init__(self, configuration: Configuration, store: Store, workers: Workers) -> None:
-        self.configuration, self.store, self.workers = configuration, store, workers
+        # Absolute, because workers may have another working directory.
+        self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
         self.started = datetime.now(UTC)
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
         self.observed = observe(configuration)
@@ -101,7 +102,7 @@ class Run:
     def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[Artifact, ...]:
         step = planned.step
         emit(StepStarted(step.name, planned.reason))
-        missing = [one for one in planned.wanted if not one.found]
+        missing = list({one.key: one for one in planned.wanted if not one.found}.values())  # the same text may be there twice
         if step.stage.on_workers:
             tasks = [_Task(self.store, step, one, inputs) for one in missing]
             built = self.workers.map(build_on_worker, tasks, lambda n: emit(StepAdvanced(step.name, n, len(missing), "shards")))

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipeline.artifact import Tally
+from pipeline.artifact import Link, Tally
 from pipeline.configuration import Corpus
 from pipeline.corpus import Observed, SourceShard
 from pipeline.schemas import SHARDS
@@ -11,8 +11,12 @@ from pipeline.tables import write_table
 
 
 def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
-    """One artifact, identified by the content of every shard."""
-    return (Unit({"files": tuple(shard.link for shard in observed.shards)}, observed.shards),)
+    """One artifact, identified by the content of every file and every shard.
+
+    Shards alone would not do: two files, and one file that is cut where the first of them ends, have the same.
+    """
+    files = tuple(Link(shard.link.stage, shard.file_sha256, shard.file_sha256) for shard in observed.shards if shard.start == 0)
+    return (Unit({"files": files, "shards": tuple(shard.link for shard in observed.shards)}, observed.shards),)
 
 
 def build(job: Job[Corpus]) -> Outcome:

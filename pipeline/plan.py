@@ -1,5 +1,6 @@
 """What a run would do: for each step, which artifacts are there already, which are not, and why. Computes nothing."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,13 +97,17 @@ def _differences(manifest: Manifest, step: Step, unit: Unit | None) -> list[str]
         if before != now:
             found.append(f"{name} changed from {before} to {now}")
     for name, links in (unit.inputs if unit else {}).items():
-        old, new = {link.digest for link in manifest.inputs.get(name, ())}, {link.digest for link in links}
+        old, new = ([(link.stage, link.digest) for link in some] for some in (manifest.inputs.get(name, ()), links))
         if old != new:
-            found.append(
-                f"other {name}"
-                + (f": {len(new - old)} new, {len(old - new)} gone, {len(old & new)} the same" if len(old | new) > 2 else "")
-            )
+            found.append(_difference_of_inputs(name, Counter(old), Counter(new)))
     return found
+
+
+def _difference_of_inputs(name: str, old: Counter[Any], new: Counter[Any]) -> str:
+    if old == new:
+        return f"{name} in another order"
+    n_new, n_gone, n_same = (new - old).total(), (old - new).total(), (old & new).total()
+    return f"other {name}" + (f": {n_new} new, {n_gone} gone, {n_same} the same" if n_new + n_gone + n_same > 2 else "")
 
 
 def _plain(value: Any) -> Any:

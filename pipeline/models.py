@@ -52,11 +52,14 @@ def find_model(store: Store, reference: str = "") -> Model:
         raise UsageError(
             "There is no model yet.",
             where=str(store.root),
+            expected="a store in which a run has finished",
             remedy="Train one (corpus2vec train CONFIG), or name another store (--store DIRECTORY).",
         )
-    for model in known:
-        if reference in ("", model.run["name"]) or _begins_an_id(model, reference):
-            return model
+    # A name may look like the beginning of an id (2026): it comes first.
+    called = [model for model in known if reference in ("", model.run["name"])]
+    called += [model for model in known if _begins_an_id(model, reference)]
+    if called:
+        return called[0]
     names = list(dict.fromkeys(model.run["name"] for model in known))
     near = difflib.get_close_matches(reference, names, n=1)
     raise UsageError(

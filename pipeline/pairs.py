@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from kernels.pairs import expand_pairs
 from pipeline.artifact import Artifact
+from pipeline.errors import UsageError
 from pipeline.schemas import EXPANDED_PAIRS, PAIRS
 from pipeline.tables import Text, flat_lists, read_batches
 
@@ -17,9 +18,14 @@ def expand(pairs: Artifact, epoch: int = 0) -> Iterator[pa.RecordBatch]:
 
     Raises
     ------
+    UsageError
+        When the artifact has no such epoch.
     StoreError
         When a file of the artifact cannot be read.
     """
+    n_epochs = int(pairs.manifest.measures["epochs"])
+    if not 0 <= epoch < n_epochs:
+        raise UsageError("There is no such epoch.", where=str(pairs.directory), got=str(epoch), expected=f"0 to {n_epochs - 1}")
     for record in pairs.files(f"epoch-{epoch:03d}/"):
         for batch in read_batches(pairs.path(record.name), PAIRS, SENTENCES_A_BATCH):
             text = Text(*flat_lists(batch["tokens"]))

@@ -1,6 +1,7 @@
 """How a run looks while it goes on: bars on a terminal, log lines elsewhere, JSON lines for machines. Listeners for the same events."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Any, Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from flows.report import readable_bytes
 from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted
@@ -47,8 +49,16 @@ class Bars:
     """A bar for the step that computes; a line for every step that is finished."""
 
     def __init__(self, console: Console) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(24), TextColumn("{task.percentage:>3.0f} %"))
-        self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), TimeRemainingColumn(), console=console, transient=True)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<12}", markup=False),
+            BarColumn(24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
         self.tasks: dict[str, Any] = {}
 
     def __call__(self, event: Event) -> None:
@@ -62,8 +72,8 @@ class Bars:
             case StepFinished():
                 if event.step in self.tasks:
                     self.progress.remove_task(self.tasks.pop(event.step))
-                mark = "[green]=[/]" if event.reused else "[bold green]+[/]"
-                self.progress.console.print(f"{mark} {finished_text(event)}", highlight=False)
+                mark = ("= ", "green") if event.reused else ("+ ", "bold green")
+                self.progress.console.print(Text.assemble(mark, finished_text(event)))
             case _:
                 pass
 
@@ -112,7 +122,10 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        self.out.write(json.dumps({"event": type(event).__name__, **asdict(event)}, ensure_ascii=False) + "\n")
+        values = {"event": type(event).__name__, **asdict(event)}
+        if "figures" in values:  # JSON knows no infinity, and a loss can be one just before training gives up
+            values["figures"] = {name: value if math.isfinite(value) else None for name, value in values["figures"].items()}
+        self.out.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
         self.out.flush()
 
     def __enter__(self) -> Self:

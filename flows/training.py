@@ -43,7 +43,7 @@ def train_word_vectors(configuration: Configuration) -> dict[str, Any]:
 def perform(run: Run, step: Step) -> StepRecord:
     """One step as a Prefect task. The task takes no parameters: nothing large or unhashable passes through Prefect."""
 
-    @task(name=step.name, cache_policy=NO_CACHE, persist_result=False)
+    @task(name=step.name, task_run_name=step.name, cache_policy=NO_CACHE, persist_result=False)
     def perform_step() -> StepRecord:
         return run.perform(step)
 

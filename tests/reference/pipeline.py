@@ -1,0 +1,53 @@
+"""The whole pipeline from text to pairs, one word at a time in dictionaries: what the stages must give, from their written definitions."""
+
+from collections import Counter
+
+from tests.reference import bigrams, pairs, tokens
+
+
+def tokenize(texts, *, lowercase=True, split_sentences=False):
+    """The sentences of all texts, in this order."""
+    return [sentence for text in texts for sentence in tokens.read_text(text, lowercase, split_sentences)[0]]
+
+
+def score_phrases(sentences, *, threshold, scorer, min_count):
+    """Every phrase (first, second): its three counts and its score."""
+    words = Counter(word for sentence in sentences for word in sentence)
+    found = bigrams.count_bigrams(sentences, set(words))
+    phrases = {}
+    for (first, second), count in found.items():
+        if count < min_count:
+            continue
+        counts = count, words[first], words[second]
+        match scorer:
+            case "word2vec":
+                score = bigrams.score_by_tokens(*counts, min_count, words.total())
+            case "gensim":
+                score = bigrams.score_by_vocabulary(*counts, min_count, len(words) + len(found))
+            case "npmi":
+                score = bigrams.score_npmi(*counts, words.total())
+        if score > threshold:
+            phrases[first, second] = words[first], words[second], count, score
+    return phrases
+
+
+def join_phrases(sentences, phrases, delimiter):
+    return bigrams.join_phrases(sentences, {pair: delimiter.join(pair) for pair in phrases})
+
+
+def count_words(sentences, min_count):
+    """Word -> count, most frequent first, ties by the bytes of the words."""
+    counts = Counter(word for sentence in sentences for word in sentence)
+    kept = [(word, count) for word, count in counts.items() if count >= min_count]
+    return dict(sorted(kept, key=lambda entry: (-entry[1], entry[0].encode())))
+
+
+def draw_epoch(sentences, vocabulary, *, epoch, window, dynamic, formula, subsample, seed):
+    """The (id, radius) of every word that trains, by sentence, and where the others went."""
+    ids = {word: number for number, word in enumerate(vocabulary)}
+    n_tokens = sum(vocabulary.values())
+    chance = pairs.keep_probability_program if formula == "word2vec" else pairs.keep_probability_paper
+    keep = [chance(count, n_tokens, subsample) for count in vocabulary.values()]
+    codes = [[ids.get(word, -1) for word in sentence] for sentence in sentences]
+    # Code = id, and the last place, which -1 finds, is that of words without one.
+    return pairs.draw_pairs(codes, [*range(len(ids)), -1], keep, window=window, dynamic=dynamic, seed=seed, epoch=epoch, first_sentence=0)

@@ -153,7 +153,7 @@ def test_run__gives_the_same_bytes_on_a_scheduler_at_an_address(
     """Its worker was started in another working directory, and the store's path is relative."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster:
         monkeypatch.chdir(tmp_path)
         configuration = configured(text, corpus__shard_mb=0.05, phrases__thresholds=[8.0, 4.0], cluster__address=cluster.scheduler_address)
         run = walk(configuration, Path("store"), last="pairs")

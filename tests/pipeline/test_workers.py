@@ -119,7 +119,7 @@ def test_dask_workers__run_where_they_are_configured() -> None:
 
 
 def test_dask_workers__leave_a_borrowed_cluster_running() -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         for _ in range(2):
             with DaskWorkers(Cluster(address=cluster.scheduler_address)) as workers:
                 assert workers.map(double, [1], lambda n: None) == [2]

@@ -5,19 +5,17 @@ Starting Prefect takes seconds and Numba one, so this module imports neither: ea
 
 import json
 import os
-import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from flows.interruption import INTERRUPTED, hear_interruptions
 from pipeline.errors import Corpus2VecError, UsageError
 
-INTERRUPTED = 130
 UNWRAPPED = 240  # columns
 
 app = App(
@@ -32,6 +30,7 @@ app = App(
     version=lambda: version("corpus2vec"),
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 Config = Annotated[Path | None, Parameter(help="A TOML file; without one, the defaults and --set.", show_default=False)]
@@ -60,11 +59,14 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
     errors = Console(stderr=True, highlight=False)
-    signal.signal(signal.SIGTERM, _interrupt)
+    hear_interruptions()
     try:
-        app(arguments, exit_on_error=False, print_error=True, error_console=errors)
-    except CycloptsError:
-        return UsageError.exit_code
+        app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        command = " ".join(error.command_chain or ())
+        wrong = UsageError(str(error), remedy=f"{' '.join(['corpus2vec', command]).strip()} --help shows what there is.")
+        errors.print(f"error: {wrong}", markup=False, soft_wrap=True)
+        return wrong.exit_code
     except Corpus2VecError as error:
         errors.print(f"error: {error}", markup=False, soft_wrap=True)
         return error.exit_code
@@ -76,10 +78,6 @@ def run_command(arguments: list[str]) -> int:
     return 0
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 @app.command
 def train(config: Config = None, *, overrides: Overrides = None, store: StorePath = None, as_json: AsJson = False) -> None:
     """Train and score vectors; whatever is in the store already is reused.
@@ -89,12 +87,14 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     Killed or interrupted, the same command goes on after the last finished step.
     """
     from flows.quiet import prepare_environment
+    from pipeline.corpus import find_inputs
     from pipeline.events import listening
     from pipeline.store import Store
 
     configuration = _configuration(config, overrides, store)
+    find_inputs(configuration)  # what is missing is said at once, not after Prefect has started
     prepare_environment(Store(Path(configuration.store.path)).make_directory(".prefect"))
-    with _display(as_json) as display, listening(display):
+    with _display(as_json) as display, listening(hear_interruptions), listening(display):
         from flows.training import train_word_vectors
 
         record = train_word_vectors(configuration)

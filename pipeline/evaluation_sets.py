@@ -1,14 +1,17 @@
 """Evaluation sets: those shipped with the package, known by name, and files of the user's own."""
 
+import difflib
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 
+from pipeline.analogies import read_questions
 from pipeline.artifact import Link
 from pipeline.configuration import Evaluate, is_path
 from pipeline.errors import ConfigurationError
 from pipeline.keys import digest_of_file
+from pipeline.similarity import read_pairs
 
 
 class EvaluationKind(StrEnum):
@@ -40,6 +43,8 @@ def find_evaluation_files(settings: Evaluate) -> tuple[EvaluationFile, ...]:
     ------
     ConfigurationError
         For a name that is not shipped, or a path without a file.
+    InputError
+        When a set is broken: it is read here too, because after hours of training is late.
     """
     named = [(EvaluationKind.ANALOGIES, name) for name in settings.analogies]
     named += [(EvaluationKind.SIMILARITY, name) for name in settings.similarity]
@@ -56,11 +61,14 @@ def _find(kind: EvaluationKind, name: str) -> EvaluationFile:
     shipped = shipped_sets()
     path = Path(name) if is_path(name) else shipped.get(name)
     if path is None or not path.is_file():
+        near = difflib.get_close_matches(name, shipped, n=1)
         raise ConfigurationError(
             "An evaluation set does not exist.",
             where=f"key evaluate.{kind}",
             got=name,
             expected="a file, or one of " + ", ".join(shipped),
-            remedy="An empty list evaluates nothing of this kind: --set evaluate.analogies=[]",
+            remedy=f"Did you mean {near[0]}?" if near else f"An empty list evaluates nothing of this kind: --set evaluate.{kind}=[]",
         )
+    read = read_questions if kind is EvaluationKind.ANALOGIES else read_pairs
+    read(path)
     return EvaluationFile(path.stem, kind, path, digest_of_file(path))

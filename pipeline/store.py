@@ -53,7 +53,7 @@ class Store:
             When the store cannot be written, or the disk is full, here or anywhere in the body.
         """
         target = self._directory(stage, key)
-        working = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+        working = _working_path(target)
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(target.parent)
@@ -106,10 +106,14 @@ class Store:
         target = self.root / kind / f"{name}.json"
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            working = target.with_name(f".{target.name}.{os.getpid()}")
-            working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            _sync(working)
-            working.replace(target)
+            _remove_abandoned(target.parent)
+            working = _working_path(target)
+            try:
+                working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                _sync(working)
+                working.replace(target)
+            finally:
+                working.unlink(missing_ok=True)
         return target
 
     def records(self, kind: str) -> list[dict[str, Any]]:
@@ -130,7 +134,7 @@ class Store:
                     where=str(where),
                     got=os.strerror(error.errno or 0),
                     expected="more free space; corpus2vec plan projects how much",
-                    remedy="Free some space, or choose another store (store.path). Finished steps are kept; the same command goes on from there.",
+                    remedy="Free some space, or choose another store (store.path). Finished steps are kept, and the same command goes on.",
                 ) from error
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
                 raise StoreError(
@@ -143,6 +147,11 @@ class Store:
             raise
 
 
+def _working_path(target: Path) -> Path:
+    """A hidden name beside the target that says which process writes there."""
+    return target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+
+
 def _sync(path: Path) -> None:
     """Wait until a file or a directory's entries are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -153,8 +162,10 @@ def _sync(path: Path) -> None:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove working directories of processes of this machine that are gone."""
+    """Remove what processes of this machine that are gone were writing."""
     for path in parent.glob(f".*.{socket.gethostname()}.*"):
         process = path.name.split(".")[-2]
         if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
             shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a record is a file, not a directory
+                path.unlink(missing_ok=True)

@@ -71,12 +71,14 @@ class DaskWorkers:
         if self._client is None:
             from distributed import Client
 
+            # Any free port, of this machine only: Dask opens 8787 to the world even without its dashboard, and warns when that is taken.
+            local = {"dashboard_address": "127.0.0.1:0"}
             if self.cluster.address:
                 self._client = Client(self.cluster.address)
             elif self.cluster.processes:
-                self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, dashboard_address=None)
+                self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, **local)
             else:
-                self._client = Client(processes=False, n_workers=1, threads_per_worker=self.n_threads, dashboard_address=None)
+                self._client = Client(processes=False, n_workers=1, threads_per_worker=self.n_threads, **local)
         return self._client
 
     def __enter__(self) -> Self:

@@ -67,6 +67,7 @@ def build(job: Job[Pairs]) -> Outcome:
             "No window is left to train on: no sentence keeps two words.",
             where="keys pairs.subsample, vocabulary.min_count",
             got=f"of {n_in:,} tokens {n_rare:,} are below min_count, {n_subsampled:,} were subsampled, {n_lonely:,} were left alone",
+            expected="at least two words that stay in one sentence",
             remedy="Raise pairs.subsample (0 keeps all words), lower vocabulary.min_count, or give more text.",
         )
     tally = Tally("tokens", n_in, n_kept, {"below min_count": n_rare, "subsampled": n_subsampled, "alone in a sentence": n_lonely})

@@ -27,9 +27,10 @@ def build(job: Job[Vocabulary]) -> Outcome:
     if not n_tokens:
         raise InputError(
             "The corpus has no tokens.",
+            where="key corpus.paths",
             got="text without a letter or a digit",
-            expected="text",
-            remedy="Look at the files of corpus.paths.",
+            expected="words",
+            remedy="Look into the files of corpus.paths, or name others.",
         )
     kept = counts.filter(pc.greater_equal(counts["count"], min_count))
     if kept.num_rows < 2:

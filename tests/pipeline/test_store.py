@@ -2,6 +2,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,16 @@ def test_store__records_are_whole_and_in_order(tmp_path) -> None:
     assert [record["id"] for record in store.records("runs")] == ["a", "b"]
     assert store.records("runs")[0]["word"] == "čaj"
     assert all_files(store.root) == ["runs/a.json", "runs/b.json"]
+
+
+def test_store__a_record_that_cannot_be_written_leaves_nothing_and_a_killed_writers_is_cleared_away(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(UnicodeEncodeError):
+        store.write_record("runs", "a", {"word": "\ud800"})
+    assert all_files(store.root) == []
+    child = multiprocessing.get_context("fork").Process(target=os._exit, args=(0,))
+    child.start()
+    child.join()
+    (store.root / "runs" / f".b.json.{socket.gethostname()}.{child.pid}.0123abcd").write_text("half")
+    store.write_record("runs", "c", {"id": "c"})
+    assert all_files(store.root) == ["runs/c.json"]

@@ -1,0 +1,27 @@
+"""Ctrl-C and SIGTERM end a command in order: both become a KeyboardInterrupt, and every clean-up runs on its way out."""
+
+import signal
+import threading
+from types import FrameType
+
+from pipeline.events import Event
+
+INTERRUPTED = 130  # the exit code of a command that was interrupted
+SECONDS_TO_NEXT_TRY = 0.05
+
+
+def hear_interruptions(event: Event | None = None) -> None:
+    """Put our handlers in place; as a listener also after Prefect, at the start of a flow, has put its own there."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise, but not where an exception is lost: LLVM calls Python back while Numba compiles, and drops what Python raises there."""
+    while frame:
+        if frame.f_globals.get("__name__", "").startswith("llvmlite"):
+            signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_NEXT_TRY)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt

@@ -216,7 +216,7 @@ def read_vectors(path: Path, side: Side = Side.INPUT) -> Vectors:
     """
     sides = [side.value] if side in (Side.INPUT, Side.OUTPUT) else [Side.INPUT.value, Side.OUTPUT.value]
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_columns(path, file.schema_arrow, sides)
             table = file.read(columns=["token", "count", *sides], use_threads=False)
         words, counts = table["token"].combine_chunks(), table["count"].to_numpy()

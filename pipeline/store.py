@@ -57,8 +57,8 @@ class Store:
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(target.parent)
-            working.mkdir()
-            try:
+            try:  # around mkdir too: Ctrl-C is heard as soon as the call returns
+                working.mkdir()
                 yield working
             finally:
                 shutil.rmtree(working, ignore_errors=True)

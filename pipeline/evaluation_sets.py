@@ -1,6 +1,7 @@
 """Evaluation sets: those shipped with the package, known by name, and files of the user's own."""
 
 import difflib
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -32,8 +33,8 @@ class EvaluationFile:
 
     @property
     def link(self) -> Link:
-        """How the evaluation names this input."""
-        return Link(self.kind, self.name, self.sha256)
+        """How the evaluation names this input; by its name too, which stands in the scores."""
+        return Link(f"{self.kind}/{self.name}", self.name, self.sha256)
 
 
 def find_evaluation_files(settings: Evaluate) -> tuple[EvaluationFile, ...]:
@@ -42,13 +43,23 @@ def find_evaluation_files(settings: Evaluate) -> tuple[EvaluationFile, ...]:
     Raises
     ------
     ConfigurationError
-        For a name that is not shipped, or a path without a file.
+        For a name that is not shipped, a path without a file, or two sets of one name.
     InputError
         When a set is broken: it is read here too, because after hours of training is late.
     """
     named = [(EvaluationKind.ANALOGIES, name) for name in settings.analogies]
     named += [(EvaluationKind.SIMILARITY, name) for name in settings.similarity]
-    return tuple(_find(kind, name) for kind, name in named)
+    found = tuple(_find(kind, name) for kind, name in named)
+    repeated = [name for name, n in Counter(file.name for file in found).items() if n > 1]
+    if repeated:
+        raise ConfigurationError(
+            "Two evaluation sets have the same name.",
+            where="keys evaluate.analogies, evaluate.similarity",
+            got=repeated[0],
+            expected="a name for each, because scores are kept by name",
+            remedy="Rename one of the files.",
+        )
+    return found
 
 
 def shipped_sets() -> dict[str, Path]:

@@ -12,8 +12,9 @@ from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.environment import environment
 from pipeline.evaluation_sets import find_evaluation_files
-from pipeline.events import StepAdvanced, StepFinished, StepStarted, emit
+from pipeline.events import StepFinished, StepStarted, emit
 from pipeline.plan import StepPlan, Wanted, plan_step
+from pipeline.progress import Progress
 from pipeline.stage import Inputs, Job, Step
 from pipeline.store import RUNS, Store
 from pipeline.workers import InPlace, Workers
@@ -105,7 +106,8 @@ class Run:
         missing = list({one.key: one for one in planned.wanted if not one.found}.values())  # the same text may be there twice
         if step.stage.on_workers:
             tasks = [_Task(self.store, step, one, inputs) for one in missing]
-            built = self.workers.map(build_on_worker, tasks, lambda n: emit(StepAdvanced(step.name, n, len(missing), "shards")))
+            progress = Progress(step.name, len(tasks), "shards")
+            built = self.workers.map(build_on_worker, tasks, lambda made: progress.advance(1, made.manifest.measures["tokens"]))
         else:
             built = [build_artifact(self.store, step, one, inputs, self.workers) for one in missing]
         by_key = {artifact.manifest.key: artifact for artifact in (*planned.artifacts, *built)}

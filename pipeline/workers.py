@@ -12,7 +12,6 @@ from pipeline.configuration import Cluster
 
 T = TypeVar("T")
 R = TypeVar("R")
-OnDone = Callable[[int], None]  # hears how many tasks are finished
 
 
 class Workers(Protocol):
@@ -22,8 +21,11 @@ class Workers(Protocol):
     def n_threads(self) -> int:
         """Threads that a computation in this process may use."""
 
-    def map(self, function: Callable[[T], R], items: Sequence[T], on_done: OnDone) -> list[R]:
-        """The results in the order of the items. The first error of a task is raised, and no further task is started."""
+    def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
+        """The results in the order of the items; `on_done` hears each as it comes.
+
+        The first error of a task is raised, and no further task is started.
+        """
 
 
 class InPlace:
@@ -31,12 +33,12 @@ class InPlace:
 
     n_threads = 1
 
-    def map(self, function: Callable[[T], R], items: Sequence[T], on_done: OnDone) -> list[R]:
+    def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""
         results = []
-        for n_done, item in enumerate(items, 1):
+        for item in items:
             results.append(function(item))
-            on_done(n_done)
+            on_done(results[-1])
         return results
 
 
@@ -52,16 +54,14 @@ class DaskWorkers:
         """The configured number, or one for each core that this process may use."""
         return self.cluster.threads or len(os.sched_getaffinity(0))
 
-    def map(self, function: Callable[[T], R], items: Sequence[T], on_done: OnDone) -> list[R]:
+    def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""
         from distributed import as_completed  # 0.6 s: only when there is work
 
         futures = self._started().map(function, items, pure=False)
         try:
-            for n_done, future in enumerate(as_completed(futures), 1):
-                if future.status == "error":
-                    future.result()
-                on_done(n_done)
+            for future in as_completed(futures):
+                on_done(future.result())
             results: list[R] = self._started().gather(futures)
         finally:
             self._started().cancel(futures)

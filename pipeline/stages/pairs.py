@@ -14,7 +14,7 @@ from kernels.pairs import DrawTallies, draw_pairs, keep_probabilities_paper, kee
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Pairs, SubsampleFormula, WindowKind
 from pipeline.errors import ConfigurationError
-from pipeline.events import StepAdvanced, emit
+from pipeline.progress import Progress
 from pipeline.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import Text, list_array, read_table, write_table
@@ -57,7 +57,8 @@ def build(job: Job[Pairs]) -> Outcome:
         Part(number, first, pieces, vocabulary, job.settings, job.directory)
         for number, (first, pieces) in enumerate(_cut(shards_of(job.inputs["text"])))
     ]
-    drawn = job.workers.map(_draw_part, parts, lambda n_done: emit(StepAdvanced(job.step, n_done, len(parts), "parts")))
+    progress = Progress(job.step, len(parts), "parts")
+    drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
     tallies = [epoch for _, epochs in drawn for epoch in epochs]
     n_in, n_kept = sum(tally.n_in for tally in tallies), sum(tally.n_kept for tally in tallies)
     n_rare, n_subsampled = sum(tally.n_rare for tally in tallies), sum(tally.n_subsampled for tally in tallies)

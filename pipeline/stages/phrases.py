@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from kernels.bigrams import count_bigrams, join_phrases, merge_counts, score_by_tokens, score_by_vocabulary, score_npmi
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Phrases, PhraseScorer
-from pipeline.events import StepAdvanced, emit
+from pipeline.progress import Progress
 from pipeline.schemas import LEXICON, PHRASES
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import Text, count_elements, read_table, write_table
@@ -31,18 +31,18 @@ def build(job: Job[Phrases]) -> Outcome:
     shards = shards_of(job.inputs["text"])
     words = merged_counts(shard.lexicon() for shard in shards)
     n_tokens = pc.sum(words["count"]).as_py() or 0
-    n_tasks = 2 * len(shards)
+    progress = Progress(job.step, 2 * len(shards), "shards")
 
     counting = job.directory / "counting"
     write_table(counting, WORDS_FILE, LEXICON, words)
     tasks = [(shard, counting / f"{number:05d}.npz") for number, shard in enumerate(shards)]
-    counted = job.workers.map(_count_shard, tasks, lambda n: emit(StepAdvanced(job.step, n, n_tasks, "shards")))
-    phrases = _score(words, counted, job.settings, n_tokens)
+    counted = job.workers.map(_count_shard, tasks, lambda done: progress.advance(1, done[1]))
+    phrases = _score(words, [path for path, _ in counted], job.settings, n_tokens)
     shutil.rmtree(counting)
     table = write_table(job.directory, PHRASES_FILE, PHRASES, phrases)
 
     joining = [(shard, job.directory, f"{number:05d}/", job.settings.delimiter) for number, shard in enumerate(shards)]
-    joined = job.workers.map(_join_shard, joining, lambda n: emit(StepAdvanced(job.step, len(shards) + n, n_tasks, "shards")))
+    joined = job.workers.map(_join_shard, joining, lambda done: progress.advance(1, done[1]))
     n_joined = sum(n for _, n in joined)
     return Outcome(
         (table, *(record for records, _ in joined for record in records)),
@@ -56,8 +56,8 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
 
 
-def _count_shard(task: tuple[TextShard, Path]) -> Path:
-    """Count the bigrams of one shard into a file, in codes of the whole text's words, which lie beside it."""
+def _count_shard(task: tuple[TextShard, Path]) -> tuple[Path, int]:
+    """Count the bigrams of one shard into a file, in codes of the whole text's words, which lie beside it; and its tokens."""
     shard, path = task
     words = read_table(path.with_name(WORDS_FILE), LEXICON)
     to_global = codes_to_ids(shard.lexicon(), words["token"])
@@ -66,7 +66,7 @@ def _count_shard(task: tuple[TextShard, Path]) -> Path:
     bigrams = to_global[bigrams >> HIGH].astype(np.uint64) << HIGH | to_global[bigrams & LOW].astype(np.uint64)
     order = np.argsort(bigrams)
     np.savez(path, bigrams=bigrams[order], counts=counts[order])
-    return path
+    return path, count_elements(shard.directory / SENTENCES_FILE)
 
 
 def _score(words: pa.Table, counted: list[Path], settings: Phrases, n_tokens: int) -> pa.Table:

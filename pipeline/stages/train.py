@@ -5,7 +5,6 @@ the parameters and the seed.
 """
 
 import math
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ from kernels.skipgram import fill_initial, new_vectors, train_skipgram
 from pipeline.artifact import Artifact, FileRecord, Tally
 from pipeline.configuration import Train
 from pipeline.errors import TrainingError
-from pipeline.events import StepAdvanced, emit
+from pipeline.progress import Progress
 from pipeline.schemas import PAIRS, ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import Text, count_elements, flat_lists, read_table, write_table
 
 CENTRES_A_SLICE = 20_000  # about 10 ms of one thread: how soon a stop is heard, and how even the threads' shares are
-SECONDS_BETWEEN_EVENTS = 0.2
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class PairFile:
     epoch: int
     first_centre: int  # centres trained before it
     n_centres: int
+    words_a_centre: float  # words of the raw text for each centre that stayed
 
 
 class Model:
@@ -107,8 +106,7 @@ def build(job: Job[Train]) -> Outcome:
     files = list(_pair_files(pairs))
     n_centres = files[-1].first_centre + files[-1].n_centres
     model = Model(job.settings, vocabulary["count"].to_numpy(), n_centres)
-    words_a_centre = pairs.manifest.measures["tokens"] / n_centres
-    progress = _Progress(job.step, n_centres, words_a_centre)
+    progress = Progress(job.step, n_centres, "centres")
     rounds = []
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(job.workers.n_threads) as threads:
         following = reader.submit(_read_pairs, files[0].path)
@@ -139,10 +137,11 @@ def build(job: Job[Train]) -> Outcome:
 
 def _pair_files(pairs: Artifact) -> Iterator[PairFile]:
     n_before = 0
+    words_a_centre = pairs.manifest.measures["tokens"] / pairs.manifest.measures["centres"]
     for record in pairs.files("epoch-"):
         path = pairs.path(record.name)
         n_centres = count_elements(path)
-        yield PairFile(path, int(record.name[6:9]), n_before, n_centres)
+        yield PairFile(path, int(record.name[6:9]), n_before, n_centres, words_a_centre)
         n_before += n_centres
 
 
@@ -154,7 +153,7 @@ def _read_pairs(path: Path) -> tuple[Text, npt.NDArray[np.uint8]]:
 
 
 def _train_file(
-    model: Model, file: PairFile, text: Text, radius: npt.NDArray[np.uint8], threads: ThreadPoolExecutor, progress: "_Progress"
+    model: Model, file: PairFile, text: Text, radius: npt.NDArray[np.uint8], threads: ThreadPoolExecutor, progress: Progress
 ) -> Round:
     """Train one file in slices, which idle threads take in text order."""
     n_slices = max(1, math.ceil(file.n_centres / CENTRES_A_SLICE))
@@ -166,7 +165,9 @@ def _train_file(
         tallies = np.zeros((len(slices), 3))
         for number, done in enumerate(slices):
             tallies[number] = done.result()
-            progress.add(tallies[number], model)
+            loss_sum, n_pairs, n_centres = tallies[: number + 1].sum(axis=0)
+            figures = {"loss": loss_sum / max(1, n_pairs), "learning_rate": model.rate(int(file.first_centre + n_centres))}
+            progress.advance(int(tallies[number, 2]), tallies[number, 2] * file.words_a_centre, figures)
     finally:
         for waiting in slices:
             waiting.cancel()
@@ -180,41 +181,6 @@ def _train_file(
         )
     n_pairs, n_centres = int(tallies[:, 1].sum()), int(tallies[:, 2].sum())
     return Round(file.epoch, n_centres, n_pairs, loss_sum, model.rate(file.first_centre + n_centres))
-
-
-class _Progress:
-    """Counts what is trained and emits an event a few times a second."""
-
-    def __init__(self, step: str, n_centres: int, words_a_centre: float) -> None:
-        self.step, self.n_centres, self.words_a_centre = step, n_centres, words_a_centre
-        self.n_done = 0
-        self.started = self.emitted = time.monotonic()
-        self.recent = np.zeros(3)
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the first slice was handed out."""
-        return time.monotonic() - self.started
-
-    @property
-    def words_per_s(self) -> float:
-        """Words of the raw text, over all epochs, a second."""
-        return self.n_done * self.words_a_centre / max(self.elapsed_s, 1e-9)
-
-    def add(self, tallies: npt.NDArray[np.float64], model: Model) -> None:
-        """Note one finished slice."""
-        self.n_done += int(tallies[2])
-        self.recent += tallies
-        if time.monotonic() - self.emitted > SECONDS_BETWEEN_EVENTS or self.n_done == self.n_centres:
-            figures = {
-                "words_per_s": self.words_per_s,
-                "learning_rate": model.rate(self.n_done),
-                "loss": self.recent[0] / max(1, self.recent[1]),
-            }
-            n_words, n_total = int(self.n_done * self.words_a_centre), int(self.n_centres * self.words_a_centre)
-            emit(StepAdvanced(self.step, n_words, n_total, "words", figures))
-            self.emitted = time.monotonic()
-            self.recent[:] = 0
 
 
 def _write_vectors(directory: Path, vocabulary: pa.Table, model: Model) -> FileRecord:

@@ -54,7 +54,7 @@ def workers(request: pytest.FixtureRequest):
 def test_map__gives_results_in_the_order_of_the_items_and_counts_them(workers: Workers) -> None:
     heard: list[int] = []
     assert workers.map(double, range(20), heard.append) == [2 * number for number in range(20)]
-    assert heard == list(range(1, 21))
+    assert sorted(heard) == [2 * number for number in range(20)]
     assert workers.map(double, [], heard.append) == []
 
 

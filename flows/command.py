@@ -87,17 +87,22 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     Killed or interrupted, the same command goes on after the last finished step.
     """
     from flows.quiet import prepare_environment
+    from flows.server import temporary_server
     from pipeline.corpus import find_inputs
     from pipeline.events import listening
     from pipeline.store import Store
 
     configuration = _configuration(config, overrides, store)
     find_inputs(configuration)  # what is missing is said at once, not after Prefect has started
-    prepare_environment(Store(Path(configuration.store.path)).make_directory(".prefect"))
-    with _display(as_json) as display, listening(hear_interruptions), listening(display):
-        from flows.training import train_word_vectors
+    home = Store(Path(configuration.store.path)).make_directory(".prefect")
+    prepare_environment(home)
+    with temporary_server(home) as server:
+        from flows.training import train_word_vectors  # while the server starts
 
-        record = train_word_vectors(configuration)
+        if server:
+            server.wait()
+        with _display(as_json) as display, listening(hear_interruptions), listening(display):
+            record = train_word_vectors(configuration)
     if as_json:
         print(json.dumps({"event": "RunFinished", **record}, ensure_ascii=False))  # noqa: T201 - this is the output
     else:

@@ -39,7 +39,7 @@ check: $(READY)  ## lint, types and the layers between the packages
 test: check  ## every check and the tests that take minutes
 	$(BIN)/pytest
 
-stress: $(READY)  ## the long tests: more kills, more seeds, more shardings
+stress: $(READY)  ## the long tests: more shardings and passes of phrases
 	$(BIN)/pytest -m stress
 
 bench: $(READY)  ## measure against gensim and write benchmarks/results/*.json
@@ -49,6 +49,6 @@ lock: $(READY)  ## resolve requirements.lock again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade \
 		--python-version 3.11 --extra dev pyproject.toml --output-file requirements.lock
 
-clean:  ## remove what was installed, cached and trained here
-	rm -rf .venv .tools store .prefect
+clean:  ## remove what was installed and cached here, no store
+	rm -rf .venv .tools .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

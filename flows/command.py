@@ -3,18 +3,25 @@
 Starting Prefect takes seconds and Numba one, so this module imports neither: each command imports what it needs when it is called.
 """
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 from rich.console import Console
 
 from flows.interruption import INTERRUPTED, hear_interruptions
 from pipeline.errors import Corpus2VecError, UsageError
+
+if TYPE_CHECKING:
+    from flows.display import Display
+    from pipeline.configuration import Configuration
+    from pipeline.vectors import Neighbour, Vectors
 
 UNWRAPPED = 240  # columns
 
@@ -39,16 +46,25 @@ Overrides = Annotated[
     Parameter(name=["--set", "-s"], help="section.key=value, stronger than the file; may be repeated.", negative="", show_default=False),
 ]
 StorePath = Annotated[
-    Path | None, Parameter(name="--store", help="Where artifacts are kept.  [default: $CORPUS2VEC_STORE or ./store]", show_default=False)
+    Path | None,
+    Parameter(
+        name="--store", help="Where artifacts are kept.  [default: $CORPUS2VEC_STORE, or store.path, or ./store]", show_default=False
+    ),
 ]
 ModelName = Annotated[
     str, Parameter(name=["--model", "-m"], help="A model's name, a run, or the beginning of a key; else the newest.", show_default=False)
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON for machines.", negative="")]
 Candidates = Annotated[
-    int, Parameter(name=["-c", "--candidates"], help="Only the N most frequent words are answers; 0: all. Rare words have noisy vectors.")
+    int | None,
+    Parameter(
+        name=["-c", "--candidates"],
+        validator=validators.Number(gte=1),
+        help="Only so many most frequent words are answers; else all. Rare words have noisy vectors.",
+        show_default=False,
+    ),
 ]
-Count = Annotated[int, Parameter(name=["-n", "--count"], help="How many words.")]
+Count = Annotated[int, Parameter(name=["-n", "--count"], validator=validators.Number(gte=1), help="How many words.")]
 
 
 def main() -> None:
@@ -146,12 +162,13 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
 
 @app.command
 def similar(
-    *words: str, count: Count = 10, candidates: Candidates = 0, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+    *words: str, count: Count = 10, candidates: Candidates = None, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
 ) -> None:
     """The words nearest to WORD by cosine; several words: nearest to their sum."""
     if not words:
-        raise UsageError("Which word?", expected="corpus2vec similar WORD [WORD ...]")
-    _show_neighbours(_answers(model, store, candidates).similar(list(words), count), as_json)
+        raise UsageError("Which word?", where="similar", expected="WORD [WORD ...]", remedy="For example corpus2vec similar king")
+    with _located(model, store):
+        _show_neighbours(_vectors(model, store).similar(words, count, candidates), as_json)
 
 
 @app.command
@@ -162,28 +179,34 @@ def analogy(
     /,
     *,
     count: Count = 10,
-    candidates: Candidates = 0,
+    candidates: Candidates = None,
     model: ModelName = "",
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
     """A is to B as C is to ...? (3CosAdd)"""
-    _show_neighbours(_answers(model, store, candidates).analogy(a, b, c, count), as_json)
+    with _located(model, store):
+        _show_neighbours(_vectors(model, store).analogy(a, b, c, count, candidates), as_json)
 
 
 @app.command
 def evaluate(
     config: Config = None, *, overrides: Overrides = None, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
 ) -> None:
-    """Score a model on analogies and similarity, by section and with coverage; `--set evaluate.candidates=...` asks otherwise."""
+    """Score a model on analogies and similarity, by section and with coverage.
+
+    As the model's own run did, or by CONFIG; `--set evaluate.candidates=...` asks otherwise.
+    """
     from flows.report import score_rows
+    from pipeline.configuration_file import load_configuration
     from pipeline.models import find_model
     from pipeline.run import evaluate_model
     from pipeline.store import Store
 
-    configuration = _configuration(config, overrides, store)
-    where = Store(Path(configuration.store.path))
-    rows = score_rows(evaluate_model(where, find_model(where, model).artifact, configuration))
+    where = Store(_store_path(store))
+    found = find_model(where, model)
+    configuration = load_configuration(config, overrides or [], of_run=found.run["configuration"])
+    rows = score_rows(evaluate_model(where, found.artifact, configuration))
     if as_json:
         _print_json(rows)
     else:
@@ -232,18 +255,15 @@ def _store_path(store: Path | None) -> Path:
     return store or Path(os.environ.get("CORPUS2VEC_STORE") or "store")
 
 
-def _configuration(config: Path | None, overrides: list[str] | None, store: Path | None) -> Any:
+def _configuration(config: Path | None, overrides: list[str] | None, store: Path | None) -> "Configuration":
+    """The file, then what is stronger and stronger: the environment, --set, --store."""
     from pipeline.configuration_file import load_configuration
 
-    default = os.environ.get("CORPUS2VEC_STORE")
-    stores = [f"store.path={json.dumps(str(path))}" for path in (store,) if path]
-    configuration = load_configuration(config, [*(overrides or []), *stores])
-    if default and "path" not in configuration.store.model_fields_set:
-        return load_configuration(config, [*(overrides or []), f"store.path={json.dumps(default)}"])
-    return configuration
+    environ, option = (f"store.path={json.dumps(str(path))}" if path else "" for path in (os.environ.get("CORPUS2VEC_STORE"), store))
+    return load_configuration(config, [override for override in (environ, *(overrides or []), option) if override])
 
 
-def _vectors(model: str, store: Path | None) -> Any:
+def _vectors(model: str, store: Path | None) -> "Vectors":
     from pipeline.models import find_model
     from pipeline.store import Store
     from pipeline.vectors import read_vectors
@@ -251,9 +271,14 @@ def _vectors(model: str, store: Path | None) -> Any:
     return read_vectors(find_model(Store(_store_path(store)), model).vectors_path)
 
 
-def _answers(model: str, store: Path | None, candidates: int) -> Any:
-    vectors = _vectors(model, store)
-    return vectors.head(candidates) if candidates else vectors
+@contextlib.contextmanager
+def _located(model: str, store: Path | None) -> Iterator[None]:
+    """Say of an unknown word in which model it is unknown."""
+    try:
+        yield
+    except UsageError as error:
+        error.details["where"] = error.details["where"] or f"model {model or '(the newest)'}, store {_store_path(store)}"
+        raise
 
 
 def _console() -> Console:
@@ -262,14 +287,14 @@ def _console() -> Console:
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=UNWRAPPED)
 
 
-def _display(as_json: bool) -> Any:
+def _display(as_json: bool) -> "Display":
     from flows.display import Bars, JsonLines, Lines
 
     console = _console()
     return JsonLines(sys.stdout) if as_json else Bars(console) if console.is_terminal else Lines(console)
 
 
-def _show_neighbours(neighbours: Any, as_json: bool) -> None:
+def _show_neighbours(neighbours: "list[Neighbour]", as_json: bool) -> None:
     rows = [{"word": found.word, "similarity": round(float(found.similarity), 4), "count": int(found.count)} for found in neighbours]
     if as_json:
         _print_json(rows)

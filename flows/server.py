@@ -35,7 +35,7 @@ class Server:
         self.process, self.url, self.log = process, url, log
 
     def wait(self) -> None:
-        """Return when the server answers.
+        """Return when the server answers; its database is in `PREFECT_HOME`, which must be set.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class Server:
                 "The temporary Prefect server did not start.",
                 where=str(self.log),
                 got=self.log.read_text(encoding="utf-8", errors="replace").strip()[-300:] or str(error),
-                remedy=f"Remove {self.log.parent} (its history of runs is lost), or set PREFECT_API_URL to a running server.",
+                remedy=f"Remove {os.environ['PREFECT_HOME']} (its history of runs is lost), or set PREFECT_API_URL to a running server.",
             ) from error
 
 

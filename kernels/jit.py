@@ -24,7 +24,7 @@ R = TypeVar("R")
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A function compiled on its first call, cached on disk, that runs without the GIL."""
     outer = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    numba.config.CACHE_DIR = outer or str(_cache_directory())  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(_cache_directory(outer))  # type: ignore[attr-defined]
     try:
         compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
     finally:
@@ -39,12 +39,13 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @functools.cache
-def _cache_directory() -> Path:
-    """The directory of compiled code for exactly these sources: beside them, or in the user's cache when that is read-only."""
+def _cache_directory(chosen: str) -> Path:
+    """The directory of compiled code for exactly these sources: in NUMBA_CACHE_DIR, beside them, or where a user may write."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for source in sorted(here.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     beside = here / "__pycache__"
-    root = beside if os.access(beside if beside.exists() else here, os.W_OK) else Path.home() / ".cache" / "corpus2vec"
+    writable = os.access(beside if beside.exists() else here, os.W_OK)
+    root = Path(chosen) if chosen else beside if writable else Path.home() / ".cache" / "corpus2vec"
     return root / f"numba-{digest.hexdigest()[:16]}"

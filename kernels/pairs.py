@@ -212,7 +212,7 @@ def _draw(
     borders = np.zeros(offsets.size, np.int64)
     subsample_key = derive_key(derive_key(seed, _SUBSAMPLE), epoch)
     radius_key = derive_key(derive_key(seed, _RADIUS), epoch)
-    m = n_sentences = n_rare = n_lonely = 0
+    m = n_sentences = n_rare = n_subsampled = n_lonely = 0
     for sentence in range(offsets.size - 1):
         first = offsets[sentence]
         number = first_sentence + np.uint64(sentence)
@@ -225,7 +225,9 @@ def _draw(
             tokens[m] = word
             radius[m] = np.uint8(np.uint64(1) + uniform_below(reach_key, position, window) if dynamic else window)
             n_rare += word < 0
-            m += uniform_unit(keep_key, position) < chance[word]
+            kept = uniform_unit(keep_key, position) < chance[word]
+            n_subsampled += (word >= 0) - kept
+            m += kept
         n_left = m - borders[n_sentences]
         if n_left < 2:
             n_lonely += n_left
@@ -233,5 +235,5 @@ def _draw(
         else:
             n_sentences += 1
             borders[n_sentences] = m
-    fates = np.array([n_in, n_rare, n_in - n_rare - n_lonely - m, n_lonely, m], np.int64)
+    fates = np.array([n_in, n_rare, n_subsampled, n_lonely, m], np.int64)
     return tokens[:m], radius[:m], borders[: n_sentences + 1], fates

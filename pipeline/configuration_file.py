@@ -13,10 +13,11 @@ from pipeline.configuration import Configuration, is_path
 from pipeline.errors import ConfigurationError
 
 
-def load_configuration(path: Path | None, overrides: Sequence[str] = ()) -> Configuration:
+def load_configuration(path: Path | None, overrides: Sequence[str] = (), of_run: Mapping[str, Any] | None = None) -> Configuration:
     """The configuration in a TOML file with `section.key=value` overrides; defaults where neither says anything.
 
-    Relative paths in the file are relative to the file, those in overrides to the working directory.
+    Relative paths in the file are relative to the file, those in overrides to the working directory. `of_run` is the configuration in
+    a run's record: it stands in for the file when there is none, and how the model's text was tokenized stays as it was.
 
     Raises
     ------
@@ -27,13 +28,15 @@ def load_configuration(path: Path | None, overrides: Sequence[str] = ()) -> Conf
     if path is not None:
         values = _read_toml(path)
         _anchor_paths(values, path.resolve().parent)
+    if of_run is not None:
+        values = dict(values or of_run) | {"tokenize": of_run["tokenize"]}
     changes: dict[str, Any] = {}
     for override in overrides:
         _apply_override(changes, override)
     _anchor_paths(changes, Path.cwd())
     for section, content in changes.items():
         if isinstance(content, dict) and isinstance(values.get(section), dict):
-            values[section] |= content
+            values[section] = {**values[section], **content}
         else:
             values[section] = content
     return parse_configuration(values, where=str(path) if path else "--set")
@@ -61,11 +64,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             "The configuration file does not exist.",
             where=str(path),
+            expected="a TOML file",
             remedy=f"Did you mean {near[0]}?" if near else "Give the path of a TOML file; data/configs/demo.toml is an example.",
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(
-            "The configuration file cannot be read.", where=str(path), got=str(error), expected="TOML, UTF-8"
+            "The configuration file cannot be read.",
+            where=str(path),
+            got=str(error),
+            expected="TOML, UTF-8",
+            remedy="Mend the place that is named; data/configs/demo.toml is an example.",
         ) from error
 
 

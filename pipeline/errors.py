@@ -58,5 +58,9 @@ class StoreError(Corpus2VecError):
     """The store cannot be written or read, or an artifact in it is not what its manifest says."""
 
 
+class WorkerError(Corpus2VecError):
+    """Workers died over a task again and again."""
+
+
 class TrainingError(Corpus2VecError):
     """Training cannot go on: its loss is no longer finite."""

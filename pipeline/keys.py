@@ -46,8 +46,15 @@ def digest_of(value: object) -> str:
 
 def digest_of_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
+    return digest_of_range(path, 0, path.stat().st_size)
+
+
+def digest_of_range(path: Path, start: int, stop: int) -> str:
+    """SHA-256 of a file's bytes start..stop-1 (as far as they are there), in hexadecimal."""
+    digest, left = hashlib.sha256(), stop - start
     with path.open("rb", buffering=0) as file:
-        while block := file.read(READ_BYTES):
+        file.seek(start)
+        while left and (block := file.read(min(left, READ_BYTES))):
             digest.update(block)
+            left -= len(block)
     return digest.hexdigest()

@@ -43,6 +43,7 @@ class Run:
         self.started = datetime.now(UTC)
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
         self.observed = observe(configuration)
+        self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
         self.records: list[StepRecord] = []
@@ -87,6 +88,7 @@ class Run:
             "name": self.configuration.name,
             "started": self.started.isoformat(timespec="seconds"),
             "elapsed_s": round((datetime.now(UTC) - self.started).total_seconds(), 3),
+            "observing_s": round(self.observing_s, 3),  # finding and hashing the corpus
             "started_by": started_by,
             "configuration": self.configuration.model_dump(mode="json"),
             "sources": [

@@ -31,11 +31,29 @@ class Store:
     root: Path
 
     def find(self, stage: str, key: str) -> Artifact | None:
-        """The finished artifact of a stage with this key, if there is one."""
+        """The finished artifact of a stage with this key, if there is one.
+
+        Raises
+        ------
+        StoreError
+            When its manifest cannot be used, or a file is missing or has another size than the manifest says.
+        """
         directory = self._directory(stage, key)
         if not (directory / MANIFEST).exists():
             return None
-        return Artifact(directory, Manifest.read(directory / MANIFEST))
+        artifact = Artifact(directory, Manifest.read(directory / MANIFEST))
+        for file in artifact.manifest.files:
+            path = artifact.path(file.name)
+            size = path.stat().st_size if path.is_file() else None
+            if size != file.size_bytes:
+                raise StoreError(
+                    "A file of an artifact is not what its manifest says.",
+                    where=str(path),
+                    got="no file" if size is None else f"{size:,} bytes",
+                    expected=f"{file.size_bytes:,} bytes",
+                    remedy=f"Remove {directory}; the next run makes it again.",
+                )
+        return artifact
 
     def artifacts(self, stage: str) -> list[Artifact]:
         """All finished artifacts of a stage, newest first."""

@@ -47,10 +47,10 @@ def shards_of(artifacts: Sequence[Artifact]) -> list[TextShard]:
     ]
 
 
-def write_shard(directory: Path, prefix: str, texts: Iterable[Text], tokens: Iterable[pa.Array]) -> tuple[FileRecord, FileRecord]:
-    """Write the two files of one shard below `directory/prefix`; `tokens` is asked for its one array after all texts have been read.
+def write_shard(directory: Path, prefix: str, texts: Iterable[Text], tokens: Iterable[pa.Array]) -> tuple[FileRecord, FileRecord, int]:
+    """Write the sentences and the lexicon of one shard below `directory/prefix`; their records, and how many tokens were counted.
 
-    Codes that no sentence uses are kept with a count of 0.
+    `tokens` is asked for its one array after all texts have been read. Codes that no sentence uses are kept with a count of 0.
     """
     counts = np.zeros(0, dtype=np.int64)
 
@@ -66,7 +66,7 @@ def write_shard(directory: Path, prefix: str, texts: Iterable[Text], tokens: Ite
     array = pa.concat_arrays(list(tokens))
     counts = np.pad(counts, (0, len(array) - len(counts))).astype(np.int64)
     lexicon = pa.table([array, pa.array(counts)], schema=LEXICON)
-    return sentences, write_table(directory, prefix + LEXICON_FILE, LEXICON, lexicon)
+    return sentences, write_table(directory, prefix + LEXICON_FILE, LEXICON, lexicon), int(counts.sum())
 
 
 def _batch(text: Text) -> pa.RecordBatch:
@@ -97,6 +97,11 @@ def joined(texts: Sequence[Text]) -> Text:
     starts = np.cumsum([0] + [len(text.codes) for text in texts])
     offsets = [text.offsets[:-1] + start for text, start in zip(texts, starts[:-1], strict=True)]
     return Text(np.concatenate([text.codes for text in texts]), np.append(np.concatenate(offsets), starts[-1]).astype(np.int64))
+
+
+def count_tokens(artifacts: Sequence[Artifact]) -> int:
+    """The tokens of a text, as its manifests say."""
+    return sum(int(artifact.manifest.measures["tokens"]) for artifact in artifacts)
 
 
 def merged_counts(lexicons: Iterable[pa.Table]) -> pa.Table:

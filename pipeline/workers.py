@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from pipeline.configuration import Cluster
+from pipeline.errors import ConfigurationError, WorkerError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,16 +57,34 @@ class DaskWorkers:
 
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""
-        from distributed import as_completed  # 0.6 s: only when there is work
+        from distributed import KilledWorker, as_completed  # 0.6 s: only when there is work
 
-        futures = self._started().map(function, items, pure=False)
+        client = self._started()
+        here = items[: self._n_here()]
+        results = InPlace().map(function, here, on_done)
+        futures = client.map(function, items[len(here) :], pure=False)
         try:
             for future in as_completed(futures):
                 on_done(future.result())
-            results: list[R] = self._started().gather(futures)
+            results += client.gather(futures)
+        except KilledWorker as error:
+            raise WorkerError(
+                "Workers died over a task again and again.",
+                where=self.cluster.address or f"{self.cluster.processes} local processes",
+                got=str(error),
+                expected="workers that live as long as a task",
+                remedy="Most often memory ran out: take smaller shards (corpus.shard_mb), or fewer workers.",
+            ) from error
         finally:
-            self._started().cancel(futures)
+            client.cancel(futures)
         return results
+
+    def _n_here(self) -> int:
+        """Tasks to do in this process first: one where workers are processes, so that Numba's cache is written before they all read it.
+
+        Processes that write that cache at once can crash (numba#4807).
+        """
+        return 1 if self.cluster.address or self.cluster.processes else 0
 
     def _started(self) -> Any:
         if self._client is None:
@@ -74,12 +93,26 @@ class DaskWorkers:
             # Any free port, of this machine only: Dask opens 8787 to the world even without its dashboard, and warns when that is taken.
             local = {"dashboard_address": "127.0.0.1:0"}
             if self.cluster.address:
-                self._client = Client(self.cluster.address)
+                self._client = self._connected()
             elif self.cluster.processes:
                 self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, **local)
             else:
                 self._client = Client(processes=False, n_workers=1, threads_per_worker=self.n_threads, **local)
         return self._client
+
+    def _connected(self) -> Any:
+        from distributed import Client
+
+        try:
+            return Client(self.cluster.address)
+        except (OSError, ValueError) as error:  # a time-out is an OSError
+            raise ConfigurationError(
+                "The Dask scheduler cannot be reached.",
+                where="key cluster.address",
+                got=f"{self.cluster.address}: {error}",
+                expected="the address of a running scheduler, such as tcp://host:8786",
+                remedy="Start it (dask scheduler), or leave the key out to work on this machine.",
+            ) from error
 
     def __enter__(self) -> Self:
         return self

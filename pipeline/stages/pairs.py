@@ -18,7 +18,7 @@ from pipeline.progress import Progress
 from pipeline.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import Text, list_array, read_table, write_table
-from pipeline.text import TextShard, codes_to_ids, joined, shards_of
+from pipeline.text import TextShard, codes_to_ids, count_tokens, joined, shards_of
 
 SENTENCES_A_PART = 32_768
 
@@ -60,7 +60,8 @@ def build(job: Job[Pairs]) -> Outcome:
     progress = Progress(job.step, len(parts), "parts")
     drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
     tallies = [epoch for _, epochs in drawn for epoch in epochs]
-    n_in, n_kept = sum(tally.n_in for tally in tallies), sum(tally.n_kept for tally in tallies)
+    n_in = count_tokens(job.inputs["text"]) * job.settings.epochs
+    n_kept = sum(tally.n_kept for tally in tallies)
     n_rare, n_subsampled = sum(tally.n_rare for tally in tallies), sum(tally.n_subsampled for tally in tallies)
     n_lonely = sum(tally.n_lonely for tally in tallies)
     if not n_kept:

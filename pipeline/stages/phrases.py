@@ -18,7 +18,7 @@ from pipeline.progress import Progress
 from pipeline.schemas import LEXICON, PHRASES
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import Text, count_elements, read_table, write_table
-from pipeline.text import SENTENCES_FILE, TextShard, codes_to_ids, merged_counts, shards_of, write_shard
+from pipeline.text import SENTENCES_FILE, TextShard, codes_to_ids, count_tokens, merged_counts, shards_of, write_shard
 
 PHRASES_FILE = "phrases.parquet"
 WORDS_FILE = "words.parquet"
@@ -46,7 +46,7 @@ def build(job: Job[Phrases]) -> Outcome:
     n_joined = sum(n for _, n in joined)
     return Outcome(
         (table, *(record for records, _ in joined for record in records)),
-        (Tally("tokens", n_tokens, n_joined, {"joined to the word before": n_tokens - n_joined}),),
+        (Tally("tokens", count_tokens(job.inputs["text"]), n_joined, {"joined to the word before": n_tokens - n_joined}),),
         {"phrases": phrases.num_rows, "tokens": n_joined},
     )
 
@@ -112,8 +112,8 @@ def _join_shard(task: tuple[TextShard, Path, str, str]) -> tuple[tuple[FileRecor
     order = np.argsort(pairs)
     pairs, codes = pairs[order], codes[order].astype(np.int32)
     texts = (Text(*join_phrases(text.codes, text.offsets, pairs, codes)) for text in shard.sentences())
-    records = write_shard(directory, prefix, texts, [encoded.dictionary])
-    return records, count_elements(directory / prefix / SENTENCES_FILE)
+    sentences, joined_lexicon, n_tokens = write_shard(directory, prefix, texts, [encoded.dictionary])
+    return (sentences, joined_lexicon), n_tokens
 
 
 STAGE = Stage("phrases", 1, build)

@@ -3,6 +3,7 @@
 A shard whose bytes were tokenized before, under any name, is found by its content and not read.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from functools import cache
 
@@ -15,6 +16,8 @@ from pipeline.artifact import Tally
 from pipeline.characters import character_table
 from pipeline.configuration import Tokenize
 from pipeline.corpus import Observed, SourceShard
+from pipeline.errors import InputError
+from pipeline.keys import digest_of_range
 from pipeline.sources import invalid_text_error, read_blocks
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
 from pipeline.tables import Text
@@ -35,15 +38,16 @@ def build(job: Job[Tokenize]) -> Outcome:
         When the file is not UTF-8 text, or its archive is damaged.
     """
     reading = _Reading(job.material, job.settings)
-    files = write_shard(job.directory, "", reading.texts(), reading.tokens())
-    n_sentences = files[0].n_rows
+    sentences, lexicon, n_counted = write_shard(job.directory, "", reading.texts(), reading.tokens())
+    reading.check_unchanged()
     return Outcome(
-        files,
+        (sentences, lexicon),
         (
-            Tally("bytes", reading.n_bytes, reading.n_bytes),
-            Tally("sentences", n_sentences + reading.n_empty, n_sentences, {"without a token": reading.n_empty}),
+            reading.bytes_tally(),
+            Tally("sentences", reading.n_sentences, sentences.n_rows, {"without a token": reading.n_empty}),
+            Tally("tokens", reading.n_tokens, n_counted),
         ),
-        {"tokens": reading.n_tokens, "words": files[1].n_rows, "text_bytes": reading.n_bytes},
+        {"tokens": reading.n_tokens, "text_bytes": reading.n_bytes},
     )
 
 
@@ -53,7 +57,8 @@ class _Reading:
     def __init__(self, shard: SourceShard, settings: Tokenize) -> None:
         self.shard = shard
         self.table = TokenTable(_characters(settings.lowercase), split_sentences=settings.split_sentences)
-        self.n_bytes = self.n_tokens = self.n_empty = 0
+        self.n_mark = 0 if shard.compression or shard.start else _mark_bytes(shard)
+        self.n_bytes = self.n_tokens = self.n_sentences = self.n_empty = 0
 
     def texts(self) -> Iterator[Text]:
         """The sentences of the shard, piece by piece."""
@@ -64,17 +69,44 @@ class _Reading:
                 codes, offsets, n_empty, invalid = self.table.add(np.frombuffer(piece, dtype=np.uint8))
                 if invalid >= 0:
                     raise invalid_text_error(
-                        shard.path, shard.start + self.n_bytes + invalid, bytes(piece[max(0, invalid - 20) : invalid + 20])
+                        shard.path, shard.start + self.n_mark + self.n_bytes + invalid, bytes(piece[max(0, invalid - 20) : invalid + 20])
                     )
                 self.n_bytes += len(piece)
                 self.n_tokens += len(codes)
                 self.n_empty += n_empty
+                self.n_sentences += n_empty + len(offsets) - 1
                 yield Text(codes, offsets)
 
     def tokens(self) -> Iterator[pa.Array]:
         """All tokens of the shard by code, once it has been read."""
         offsets, content = self.table.tokens()
         yield pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(content)).cast(pa.string())
+
+    def bytes_tally(self) -> Tally:
+        """Where the bytes went. Of a compressed file only the text that came out is known."""
+        n_in = self.n_bytes if self.shard.compression else self.shard.n_bytes
+        return Tally("bytes", n_in, self.n_bytes, {"byte order mark": self.n_mark})
+
+    def check_unchanged(self) -> None:
+        """Hash the shard once more: what was read must be what the key stands for.
+
+        Raises
+        ------
+        InputError
+            When the file has been changed since the run began.
+        """
+        if digest_of_range(self.shard.path, self.shard.start, self.shard.stop) != self.shard.sha256:
+            raise InputError(
+                "A file of the corpus changed while it was used.",
+                where=str(self.shard.path),
+                expected="the bytes that were there when the run began",
+                remedy="Run the same command again when the file is complete.",
+            )
+
+
+def _mark_bytes(shard: SourceShard) -> int:
+    with shard.path.open("rb") as file:
+        return len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
 
 
 @cache

@@ -115,6 +115,7 @@ def build(job: Job[Train]) -> Outcome:
             if after:
                 following = reader.submit(_read_pairs, after.path)
             rounds.append(_train_file(model, file, text, radius, threads, progress))
+    training_s, words_per_s = progress.elapsed_s, progress.words_per_s
     losses = [done.loss_sum for done in rounds]
     n_pairs = sum(done.n_pairs for done in rounds)
     last = max(done.epoch for done in rounds if done.n_pairs)  # of a tiny text the last epoch may have drawn nothing
@@ -128,8 +129,8 @@ def build(job: Job[Train]) -> Outcome:
             "pairs": n_pairs,
             "loss": math.fsum(losses) / n_pairs,
             "loss_of_last_epoch": math.fsum(done.loss_sum for done in last_epoch) / sum(done.n_pairs for done in last_epoch),
-            "training_s": progress.elapsed_s,
-            "words_per_s": progress.words_per_s,
+            "training_s": training_s,
+            "words_per_s": words_per_s,
             "threads": job.workers.n_threads,
         },
     )

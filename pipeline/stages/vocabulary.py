@@ -8,7 +8,7 @@ from pipeline.errors import ConfigurationError, InputError
 from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import write_table
-from pipeline.text import merged_counts, shards_of
+from pipeline.text import count_tokens, merged_counts, shards_of
 
 
 def build(job: Job[Vocabulary]) -> Outcome:
@@ -46,12 +46,13 @@ def build(job: Job[Vocabulary]) -> Outcome:
         )
     table = kept.sort_by([("count", "descending"), ("token", "ascending")]).cast(VOCABULARY)
     n_kept = pc.sum(table["count"]).as_py()
+    rare = counts.filter(pc.less(counts["count"], min_count))
     record = write_table(job.directory, VOCABULARY_FILE, VOCABULARY, table)
     return Outcome(
         (record,),
         (
-            Tally("tokens", n_tokens, n_kept, {"below min_count": n_tokens - n_kept}),
-            Tally("words", counts.num_rows, table.num_rows, {"below min_count": counts.num_rows - table.num_rows}),
+            Tally("tokens", count_tokens(job.inputs["text"]), n_kept, {"below min_count": pc.sum(rare["count"]).as_py() or 0}),
+            Tally("words", counts.num_rows, table.num_rows, {"below min_count": rare.num_rows}),
         ),
         {"words": table.num_rows, "tokens": n_kept},
     )

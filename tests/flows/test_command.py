@@ -66,6 +66,14 @@ def test_train__on_a_renamed_file_reads_nothing_again(trained: tuple[Project, Fi
     assert finished_steps(project.train(f"corpus.paths={moved}")) == dict.fromkeys(STEPS, True)
 
 
+def test_train__starts_a_server_of_its_own_when_none_is_named(trained: tuple[Project, Finished]) -> None:
+    alone = trained[0].run("train", "small.toml", "--json", PREFECT_API_URL="")
+    assert alone.exit_code == 0, alone.err
+    assert (alone.err, finished_steps(alone)) == ("", dict.fromkeys(STEPS, True))
+    assert (trained[0].store / ".prefect" / "prefect.db").stat().st_size > 0
+    assert "flows.server" not in subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
+
+
 def test_train__prints_plain_lines_when_not_on_a_terminal(trained: tuple[Project, Finished]) -> None:
     plain = trained[0].run("train", "small.toml")
     assert plain.exit_code == 0
@@ -114,6 +122,20 @@ def test_similar__answers_in_three_forms(trained: tuple[Project, Finished]) -> N
     assert "state" not in [row["word"] for row in rows]
     frequent = json.loads(project.run("similar", "state", "--candidates", 100, "--json").out)
     assert min(row["count"] for row in frequent) >= 20
+
+
+@pytest.mark.parametrize("option", ["--candidates", "--count"])
+def test_similar__refuses_a_number_that_makes_no_sense(option: str, trained: tuple[Project, Finished]) -> None:
+    refused = trained[0].run("similar", "state", option, -5)
+    assert refused.exit_code == 2
+    assert option in refused.err
+
+
+def test_similar__candidates_limit_the_answers_and_not_the_question(trained: tuple[Project, Finished]) -> None:
+    words = trained[0].run("similar", "state", "-n", 3000, "--json")
+    rare = min(json.loads(words.out), key=lambda row: row["count"])["word"]
+    rows = json.loads(trained[0].run("similar", rare, "--candidates", 50, "-n", 100, "--json").out)
+    assert len(rows) == 50
 
 
 def test_similar__imports_neither_prefect_nor_numba_nor_dask(trained: tuple[Project, Finished]) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import random
 import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,13 +23,15 @@ STEPS = ("snapshot", "tokenize", "phrases-1", "vocabulary", "pairs", "train", "e
 LONG = ("pairs.epochs=200", "train.dimensions=200")  # minutes of training: a signal comes long before the end
 
 
-def assert_store_is_whole(root: Path) -> None:
-    """Every artifact has the files that its manifest names and no others, with their bytes, and nothing unfinished lies about."""
+def assert_store_is_whole(root: Path, *, after_a_kill: bool = False) -> None:
+    """Every artifact has the files that its manifest names and no others, with their bytes; only a kill leaves hidden, unfinished work."""
     for stage in sorted(root.glob("*")) if root.is_dir() else []:
         if stage.name in (".prefect", RUNS):
             continue
         assert stage.is_dir(), stage
         for directory in stage.iterdir():
+            if after_a_kill and directory.name.startswith("."):
+                continue
             assert not directory.name.startswith("."), f"unfinished: {directory}"
             manifest = Manifest.read(directory / MANIFEST)
             assert (manifest.stage, manifest.key[: len(directory.name)]) == (stage.name, directory.name)
@@ -37,7 +41,7 @@ def assert_store_is_whole(root: Path) -> None:
                 assert digest_of_file(directory / file.name) == file.sha256, file.name
     for run in Store(root).records(RUNS):
         assert run["steps"]
-    assert not list((root / RUNS).glob(".*"))
+    assert after_a_kill or not list((root / RUNS).glob(".*"))
 
 
 def assert_explained(finished: Finished, exit_code: int, *words: str) -> None:
@@ -213,8 +217,8 @@ def test_train__says_what_is_wrong_with_the_text(
     assert_store_is_whole(filling.store)
 
 
-def signalled(project: Project, number: signal.Signals, when: Callable[[dict], bool], *overrides: str) -> Finished:
-    """`train`, sent a signal as soon as it prints an event of which `when` is true."""
+def signalled(project: Project, number: signal.Signals, when: Callable[[dict], bool], *overrides: str, after_s: float = 0.0) -> Finished:
+    """`train`, sent a signal as soon as it prints an event of which `when` is true, or a little later."""
     arguments = ["train", "small.toml", "--json", *(f"--set={override}" for override in overrides)]
     with subprocess.Popen(
         [str(COMMAND), *arguments],
@@ -228,6 +232,7 @@ def signalled(project: Project, number: signal.Signals, when: Callable[[dict], b
         for line in process.stdout:
             lines.append(line)
             if when(json.loads(line)):
+                time.sleep(after_s)
                 process.send_signal(number)
                 break
         out, err = process.communicate(timeout=60)
@@ -247,9 +252,21 @@ PHRASES = "phrases.thresholds=[10.0]"
 def test_train__killed_in_any_stage_leaves_a_whole_store_and_goes_on(step: str, killed: Project) -> None:
     finished = signalled(killed, signal.SIGKILL, lambda event: (event["event"], event["step"]) == ("StepStarted", step), PHRASES)
     assert finished.exit_code == -signal.SIGKILL, finished.err
+    assert_store_is_whole(killed.store, after_a_kill=True)
     reached = [event["step"] for event in finished.events if event["event"] == "StepStarted"]
     assert reached[-1] == step
     assert len(reached) <= 2  # the stage that the last kill hit, and this one
+
+
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.stress) for seed in range(3, 21))])
+def test_train__killed_at_a_random_moment_leaves_whole_artifacts(seed: int, killed: Project) -> None:
+    """While files are written, hashed, synced and renamed: every seed draws text anew, from vocabulary to vectors."""
+    overrides = (PHRASES, f"vocabulary.min_count={seed + 3}", f"pairs.seed={seed}")
+    moment_s = random.Random(seed).uniform(0.0, 1.5)
+    signalled(
+        killed, signal.SIGKILL, lambda event: (event["event"], event["step"]) == ("StepStarted", "vocabulary"), *overrides, after_s=moment_s
+    )
+    assert_store_is_whole(killed.store, after_a_kill=True)
 
 
 def test_train__after_all_those_kills_gives_what_an_undisturbed_run_gives(killed: Project, small_text: Path, tmp_path: Path) -> None:

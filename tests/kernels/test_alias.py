@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from kernels.alias import build_alias, draw_alias
+from kernels.draws import uniform64
 from kernels.jit import kernel
 
 
@@ -14,6 +16,13 @@ def draw_many(bits, threshold, other, words):
     """Fill `words` in place with one draw for each number of 64 bits."""
     for i in range(bits.size):
         words[i] = draw_alias(bits[i], threshold, other)
+
+
+@kernel
+def draw_keyed(key, threshold, other, words):
+    """Fill `words` in place with draws 0, 1, 2 ... of one key, as training does."""
+    for i in range(words.size):
+        words[i] = draw_alias(uniform64(key, np.uint64(i)), threshold, other)
 
 
 def probabilities(threshold, other):
@@ -67,3 +76,20 @@ def test_draw_alias__chooses_the_column_by_high_bits_and_keeps_it_by_low_bits():
     words = np.empty(5, np.int32)
     draw_many(bits, threshold, other, words)
     assert words.tolist() == [0, 0, 1, 0, 0]
+
+
+def test_draw_alias__follows_the_noise_distribution_of_counts():
+    """Chi-square over 2,000 words and a million draws of the generator itself; false alarms: one seed in a million."""
+    counts = np.arange(2_000, 0, -1).astype(np.float64) ** 2
+    weights = counts**0.75
+    threshold, other = build_alias(weights)
+    n_draws = 1_000_000
+    words = np.zeros(n_draws, np.int32)
+    draw_keyed(np.uint64(12345), threshold, other, words)
+    expected = weights / weights.sum() * n_draws
+    often = expected >= 5
+    seen = np.bincount(words, minlength=len(weights))
+    statistic = ((seen - expected)[often] ** 2 / expected[often]).sum()
+    rest_seen, rest_expected = seen[~often].sum(), expected[~often].sum()
+    statistic += (rest_seen - rest_expected) ** 2 / max(rest_expected, 1e-9) if rest_expected else 0.0
+    assert chi2.sf(statistic, often.sum()) > 1e-6

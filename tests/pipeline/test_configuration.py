@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from kernels.skipgram import MAX_NEGATIVES, MAX_WINDOW
 from pipeline.configuration import Configuration, PhraseScorer
 from pipeline.configuration_file import load_configuration, parse_configuration
 from pipeline.errors import ConfigurationError
@@ -116,3 +117,19 @@ def test_load_configuration__a_broken_file_is_explained(content: bytes, tmp_path
 def test_parse_configuration__a_dump_gives_the_same_configuration() -> None:
     configuration = load_configuration(None, ["phrases.thresholds=[10.0, 5.0]", "train.dimensions=7", "name=x"])
     assert parse_configuration(configuration.model_dump(mode="json")) == configuration
+
+
+def test_configuration__allows_what_the_kernels_can_do() -> None:
+    for key, limit in (("train.negatives", MAX_NEGATIVES), ("pairs.window", MAX_WINDOW)):
+        load_configuration(None, [f"{key}={limit}"])
+        with pytest.raises(ConfigurationError):
+            load_configuration(None, [f"{key}={limit + 1}"])
+
+
+def test_load_configuration__of_a_run_keeps_how_its_text_was_tokenized(tmp_path) -> None:
+    run = load_configuration(None, ["tokenize.lowercase=false", "evaluate.candidates=7"]).model_dump(mode="json")
+    assert load_configuration(None, ["evaluate.candidates=9"], of_run=run).evaluate.candidates == 9
+    path = write(tmp_path, "[evaluate]\ncandidates = 8\n")
+    for configuration, candidates in ((load_configuration(None, of_run=run), 7), (load_configuration(path, of_run=run), 8)):
+        assert configuration.evaluate.candidates == candidates
+        assert not configuration.tokenize.lowercase

@@ -31,6 +31,7 @@ from pipeline.schemas import (
     VOCABULARY_FILE,
     vectors_schema,
 )
+from pipeline.store import Store
 from pipeline.tables import count_elements, count_rows, read_table
 from pipeline.text import SENTENCES_FILE, shards_of
 from pipeline.workers import InPlace
@@ -111,14 +112,15 @@ def test_tokenize__accounts_for_every_byte_line_and_token(run: Run) -> None:
     text = Path(run.configuration.corpus.paths[0]).read_bytes()
     tallies = [{tally.unit: tally for tally in artifact.manifest.tallies} for artifact in run.made["tokenize"]]
     assert len(tallies) > 3
-    assert sum(tally["bytes"].n_in for tally in tallies) == len(text) - 3  # the byte order mark is no text
+    assert sum(tally["bytes"].n_in for tally in tallies) == len(text)
+    assert sum(tally["bytes"].dropped["byte order mark"] for tally in tallies) == 3
     assert sum(tally["sentences"].n_in for tally in tallies) == text.count(b"\n") + (not text.endswith(b"\n"))
     for artifact, tally in zip(run.made["tokenize"], tallies, strict=True):
         (shard,) = shards_of([artifact])
         lexicon, path = shard.lexicon(), shard.directory / SENTENCES_FILE
         assert tally["sentences"].n_kept == count_rows(path)
         assert artifact.manifest.measures["tokens"] == count_elements(path) == sum(lexicon["count"].to_pylist())
-        assert artifact.manifest.measures["words"] == lexicon.num_rows == len(set(lexicon["token"].to_pylist()))
+        assert lexicon.num_rows == len(set(lexicon["token"].to_pylist()))
     assert sum(tally["sentences"].dropped["without a token"] for tally in tallies) >= 149
 
 
@@ -343,3 +345,26 @@ def test_chain__reads_only_from_earlier_steps_and_has_no_other_order() -> None:
         texts = {step.name: step.reads["text"] for step in steps if "text" in step.reads}
         last_text = f"phrases-{len(thresholds)}" if thresholds else "tokenize"
         assert texts["vocabulary"] == texts["pairs"] == last_text
+
+
+def test_tokenize__notices_a_file_that_changed_since_the_run_began(tmp_path: Path) -> None:
+    configuration = odd(tmp_path, "a rose is a rose\n" * 50)
+    run = Run(configuration, Store(tmp_path / "store"), InPlace())
+    run.perform(run.steps[0])
+    path = Path(configuration.corpus.paths[0])
+    path.write_text(path.read_text().replace("rose", "nose"))
+    with pytest.raises(InputError, match="changed while it was used") as caught:
+        run.perform(run.steps[1])
+    assert str(path) in str(caught.value)
+    assert Store(tmp_path / "store").artifacts("tokenize") == []
+
+
+def test_tokenize__counts_a_byte_order_mark_and_places_errors_behind_it(tmp_path: Path) -> None:
+    run = walk(odd(tmp_path, "\ufeffa rose is a rose\n" * 1 + "a rose\n" * 9), tmp_path / "store", InPlace(), "tokenize")
+    tally = run.made["tokenize"][0].manifest.tallies[0]
+    assert (tally.unit, tally.n_in - tally.n_kept, dict(tally.dropped)) == ("bytes", 3, {"byte order mark": 3})
+    configuration = odd(tmp_path, "")
+    Path(configuration.corpus.paths[0]).write_bytes(b"\xef\xbb\xbfab\xff")
+    with pytest.raises(InputError) as caught:
+        walk(configuration, tmp_path / "store", InPlace(), "tokenize")
+    assert "byte 5" in str(caught.value)

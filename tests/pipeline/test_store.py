@@ -153,3 +153,14 @@ def test_store__a_record_that_cannot_be_written_leaves_nothing_and_a_killed_writ
     (store.root / "runs" / f".b.json.{socket.gethostname()}.{child.pid}.0123abcd").write_text("half")
     store.write_record("runs", "c", {"id": "c"})
     assert all_files(store.root) == ["runs/c.json"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter"])
+def test_store__does_not_take_an_artifact_whose_files_are_not_those_of_its_manifest(damage: str, tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    path = build(store).path("inner/data")
+    path.unlink() if damage == "gone" else path.write_bytes(b"conten")
+    with pytest.raises(StoreError, match="not what its manifest says") as caught:
+        store.find("vocabulary", KEY)
+    assert str(path) in str(caught.value)
+    assert "Remove" in str(caught.value)

@@ -42,9 +42,10 @@ def test_write_shard__counts_what_it_writes_and_any_range_reads_back(tmp_path) -
     rng = np.random.default_rng(1)
     sentences = [rng.integers(0, 9, rng.integers(0, 4)).tolist() for _ in range(2 * SENTENCES_A_GROUP + 100)]
     texts = [text_of(sentences[:5000]), text_of(sentences[5000:])]
-    sentences_file, lexicon_file = write_shard(tmp_path, "00000/", texts, [pa.array([str(code) for code in range(11)])])
+    sentences_file, lexicon_file, n_tokens = write_shard(tmp_path, "00000/", texts, [pa.array([str(code) for code in range(11)])])
     shard = TextShard(tmp_path / "00000")
     counts = shard.lexicon()["count"].to_pylist()
+    assert sum(counts) == n_tokens == sum(map(len, sentences))
     assert counts == np.bincount(np.concatenate([np.array(sentence, int) for sentence in sentences]), minlength=11).tolist()
     assert (sentences_file.n_rows, lexicon_file.n_rows, shard.n_sentences) == (len(sentences), 11, len(sentences))
     assert sentences_file.sha256 == digest_of_file(tmp_path / sentences_file.name)

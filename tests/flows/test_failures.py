@@ -119,7 +119,7 @@ def test_train__says_that_the_store_is_not_this_users(untouched: Project, tmp_pa
         (["train", "--sett", "a=b"], ("--sett", "Did you mean --set?", "corpus2vec train --help")),
         (["analogy", "man", "king"], ("parameter C", "corpus2vec analogy --help")),
         (["export"], ("PATH", "corpus2vec export --help")),
-        (["similar"], ("Which word?", "corpus2vec similar WORD")),
+        (["similar"], ("Which word?", "WORD [WORD ...]")),
         (["similar", "king", "--count", "few"], ("--count", '"few"', "int", "corpus2vec similar --help")),
     ],
 )

@@ -10,8 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.quiet import prepare_environment
-from flows.server import ServerError, temporary_server
+from flows.server import temporary_server
 from tests.conftest import environment_of
 
 HOLD = """
@@ -42,19 +41,14 @@ def wait_until_gone(pid: int) -> None:
     raise AssertionError(f"process {pid} still runs")
 
 
-@pytest.fixture
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in [name for name in os.environ if name.startswith("PREFECT")]:
-        monkeypatch.delenv(name)
-    for name in ("PREFECT_HOME", "PREFECT_API_URL"):
-        monkeypatch.setenv(name, "")  # so that monkeypatch takes away what the code under test sets
-        monkeypatch.delenv(name)
-    return tmp_path
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_temporary_server__ends_with_its_run_however_that_ends(number: int, tmp_path: Path) -> None:
-    run = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], env=environment_of(tmp_path), stdout=subprocess.PIPE, text=True)
+def test_temporary_server__ends_with_its_run_however_that_ends(number: int, home: Path) -> None:
+    run = subprocess.Popen([sys.executable, "-c", HOLD, str(home)], env=environment_of(home), stdout=subprocess.PIPE, text=True)
     with run:
         pid, url = run.stdout.readline().split()
         assert httpx.get(f"{url}/health").json() is True
@@ -64,21 +58,18 @@ def test_temporary_server__ends_with_its_run_however_that_ends(number: int, tmp_
         httpx.get(f"{url}/health")
 
 
-def test_temporary_server__is_none_when_a_server_is_named(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_server__is_none_when_a_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
-    with temporary_server(clean_environment) as server:
+    with temporary_server(tmp_path) as server:
         assert server is None
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
 
 
-def test_temporary_server__that_cannot_start_says_why(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PREFECT_HOME", "DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "DASK_LOGGING__DISTRIBUTED"):
-        monkeypatch.delenv(name, raising=False)
-    (clean_environment / "prefect.db").write_bytes(b"this is no database" * 100)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "environ", os.environ.copy())
-        prepare_environment(clean_environment)
-        with temporary_server(clean_environment) as server, pytest.raises(ServerError, match="did not start") as caught:
-            server.wait()
-    assert str(clean_environment) in str(caught.value)
-    assert "PREFECT_API_URL" in str(caught.value)
+def test_temporary_server__that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "prefect.db").write_bytes(b"this is no database" * 100)
+    failed = subprocess.run(
+        [sys.executable, "-c", HOLD, str(tmp_path)], env=environment_of(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 1
+    for words in ("ServerError: The temporary Prefect server did not start.", str(tmp_path / "server.log"), "PREFECT_API_URL"):
+        assert words in failed.stderr

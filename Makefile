@@ -42,8 +42,10 @@ test: check  ## every check and the tests that take minutes
 stress: $(READY)  ## the long tests: more shardings and passes of phrases
 	$(BIN)/pytest -m stress
 
-bench: $(READY)  ## measure against gensim and write benchmarks/results/*.json
+bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and the README's tables
+	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/against_gensim.py $(CORPUS)
+	$(BIN)/python benchmarks/write_readme.py
 
 lock: $(READY)  ## resolve requirements.lock again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade \

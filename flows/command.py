@@ -1,4 +1,6 @@
-"""The command `corpus2vec`: parses, calls, shows, and turns errors into a few lines and an exit code (0 done, 1 failure, 2 wrong use).
+"""The command `corpus2vec`: parses, calls, shows, and turns errors into a few lines and an exit code.
+
+0 done, 1 failure, 2 wrong use or configuration, 130 interrupted.
 
 Starting Prefect takes seconds and Numba one, so this module imports neither: each command imports what it needs when it is called.
 """

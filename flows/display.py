@@ -98,7 +98,8 @@ class Lines:
             case StepStarted():
                 self._line(f"{event.step:<12} starts: {event.reason}")
             case StepAdvanced() if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
-                self._line(f"{event.step:<12} {event.n_done / max(1, event.n_total):>7.0%}  {figures_text(event)}")
+                left = f"  {event.figures['left_s']:.0f} s left" if "left_s" in event.figures else ""
+                self._line(f"{event.step:<12} {event.n_done / max(1, event.n_total):>7.0%}  {figures_text(event)}{left}")
             case StepFinished():
                 self._line(finished_text(event))
             case _:

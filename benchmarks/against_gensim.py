@@ -104,7 +104,7 @@ def run_ours(text: Path, scratch: Path, settings: argparse.Namespace, seed: int,
 def watch_memory(pid: int, peak: list[int]) -> None:
     """Keep the largest sum of the resident set sizes of a process and its descendants.
 
-    Shared pages count once for each. Proportional sizes would be exact, but reading them stops the process: training took half as long again.
+    Shared pages count once for each. Proportional sizes would be exact, but reading them stops the process that is measured.
     """
     while psutil.pid_exists(pid):
         total = 0

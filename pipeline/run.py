@@ -42,6 +42,7 @@ class Run:
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
         self.started = datetime.now(UTC)
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+        store.remove_abandoned()
         self.observed = observe(configuration)
         self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
         self.steps = chain(configuration)

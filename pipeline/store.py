@@ -1,7 +1,7 @@
 """Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent. The only module that creates, renames or removes in a store.
 
 A build works in a directory of its own beside the target, whose name starts with a dot. It becomes the artifact by one rename, after every
-file and the manifest have reached the disk. A killed build leaves only such a directory; the next build of the same stage removes it.
+file and the manifest have reached the disk. A killed build leaves only such a directory; the next run removes it.
 """
 
 import contextlib
@@ -99,6 +99,11 @@ class Store:
             return Artifact(target, Manifest.read(target / MANIFEST))
         _sync(target.parent)
         return Artifact(target, manifest)
+
+    def remove_abandoned(self) -> None:
+        """Remove what killed processes of this machine have left unfinished, in every stage."""
+        for directory in self.root.glob("[!.]*/"):
+            _remove_abandoned(directory)
 
     def make_directory(self, name: str) -> Path:
         """A directory in the store for something that is no artifact.

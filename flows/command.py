@@ -297,7 +297,7 @@ def _display(as_json: bool) -> "Display":
 
 
 def _show_neighbours(neighbours: "list[Neighbour]", as_json: bool) -> None:
-    rows = [{"word": found.word, "similarity": round(float(found.similarity), 4), "count": int(found.count)} for found in neighbours]
+    rows = [{"word": found.word, "similarity": float(found.similarity), "count": int(found.count)} for found in neighbours]
     if as_json:
         _print_json(rows)
         return

@@ -142,8 +142,10 @@ def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, wor
     """
     started = time.monotonic()
     stage = step.stage
+    checkpoints = store.checkpoints(wanted.key, workers.checkpoint_s)
     with store.building(stage.name, wanted.key) as directory:
-        outcome = stage.build(Job(step.name, directory, step.settings, step.parameters, inputs, wanted.unit.material, workers))
+        job = Job(step.name, directory, step.settings, step.parameters, inputs, wanted.unit.material, workers, checkpoints)
+        outcome = stage.build(job)
         manifest = Manifest(
             stage=stage.name,
             stage_version=stage.version,
@@ -157,7 +159,9 @@ def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, wor
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
             elapsed_s=round(time.monotonic() - started, 3),
         )
-        return store.commit(directory, manifest)
+        artifact = store.commit(directory, manifest)
+    checkpoints.clear()
+    return artifact
 
 
 def summarize(artifacts: tuple[Artifact, ...]) -> str:

@@ -9,17 +9,18 @@ import errno
 import json
 import os
 import shutil
-import socket
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.artifact import MANIFEST, Artifact, Manifest
+from pipeline.atomic import remove_abandoned, sync, working_path
+from pipeline.checkpoints import Checkpoints
 from pipeline.errors import StoreError
 
 RUNS = "runs"  # the kind of records that runs leave
+CHECKPOINTS = "checkpoints"  # of builds that are not finished
 KEY_LETTERS = 32  # 128 bits of the key name a directory
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -71,10 +72,10 @@ class Store:
             When the store cannot be written, or the disk is full, here or anywhere in the body.
         """
         target = self._directory(stage, key)
-        working = _working_path(target)
+        working = working_path(target)
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(target.parent)
+            remove_abandoned(target.parent)
             try:  # around mkdir too: Ctrl-C is heard as soon as the call returns
                 working.mkdir()
                 yield working
@@ -89,21 +90,25 @@ class Store:
         target = self._directory(manifest.stage, manifest.key)
         (working / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         for path in sorted(working.rglob("*"), reverse=True):
-            _sync(path)
-        _sync(working)
+            sync(path)
+        sync(working)
         try:
             working.rename(target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             return Artifact(target, Manifest.read(target / MANIFEST))
-        _sync(target.parent)
+        sync(target.parent)
         return Artifact(target, manifest)
 
     def remove_abandoned(self) -> None:
         """Remove what killed processes of this machine have left unfinished, in every stage."""
         for directory in self.root.glob("[!.]*/"):
-            _remove_abandoned(directory)
+            remove_abandoned(directory)
+
+    def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
+        """The checkpoints of the build of one artifact."""
+        return Checkpoints(self.root / CHECKPOINTS / key[:KEY_LETTERS], seconds_between)
 
     def make_directory(self, name: str) -> Path:
         """A directory in the store for something that is no artifact.
@@ -129,11 +134,11 @@ class Store:
         target = self.root / kind / f"{name}.json"
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(target.parent)
-            working = _working_path(target)
+            remove_abandoned(target.parent)
+            working = working_path(target)
             try:
                 working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-                _sync(working)
+                sync(working)
                 working.replace(target)
             finally:
                 working.unlink(missing_ok=True)
@@ -168,27 +173,3 @@ class Store:
                     remedy="Choose another place: --set store.path=DIRECTORY, or in the configuration [store] path = ...",
                 ) from error
             raise
-
-
-def _working_path(target: Path) -> Path:
-    """A hidden name beside the target that says which process writes there."""
-    return target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or a directory's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove what processes of this machine that are gone were writing."""
-    for path in parent.glob(f".*.{socket.gethostname()}.*"):
-        process = path.name.split(".")[-2]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # a record is a file, not a directory
-                path.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from kernels.tiles import simd_width
 MAX_REPLICAS = 64
 
 _ROWS_A_CLAIM = 64
-_COUNTERS = 4  # of a round: stretches and ranges of rows claimed, threads that came to either end
+_COUNTERS = 3  # of a round, after those of its stretches: threads that have trained, ranges of rows claimed, threads that have merged
 
 
 # R rounds, N stretches in a round
@@ -37,9 +37,9 @@ class Plan(NamedTuple):
     n_threads: int
 
 
-def new_counters(n_rounds: int) -> NDArray[np.int64]:
-    """The counters of a block."""
-    return np.zeros(n_rounds * _COUNTERS * COUNTER_STRIDE, np.int64)
+def new_counters(n_rounds: int, n_stretches: int) -> NDArray[np.int64]:
+    """The counters of a block of so many rounds, each of so many stretches."""
+    return np.zeros((1 + n_rounds * (n_stretches + _COUNTERS)) * COUNTER_STRIDE, np.int64)
 
 
 @functools.cache
@@ -51,7 +51,7 @@ def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int =
     """
     replicated = n_replicas > 1
     merge = row_merger(n_replicas)
-    train = (pair_trainer if per_pair else window_trainer)(n_negatives, width or simd_width(), replicated)
+    train = (pair_trainer if per_pair else window_trainer)(n_negatives, width or simd_width())
 
     @kernel
     def train_block(
@@ -60,30 +60,32 @@ def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int =
         borders, due, counters, n_threads = plan
         n_rounds = due.shape[0]
         n_stretches = (borders.size - 1) // n_rounds
+        # Every thread begins with the same shards in every round, whose frequent rows are in the cache of its core, then helps others.
+        home = fetch_add(counters, counters.size - COUNTER_STRIDE) * n_stretches // n_threads
         for turn in range(n_rounds):
-            counter = turn * _COUNTERS * COUNTER_STRIDE
-            while True:
-                stretch = fetch_add(counters, counter)
-                if stretch >= n_stretches:
-                    break
+            first_counter = turn * (n_stretches + _COUNTERS) * COUNTER_STRIDE
+            for j in range(n_stretches):
+                stretch = (home + j) % n_stretches
+                if fetch_add(counters, first_counter + stretch * COUNTER_STRIDE):
+                    continue
                 i = turn * n_stretches + stretch
                 r = stretch if replicated else 0
                 inputs, outputs = replicas.inputs[r], replicas.outputs[r]
-                input_marks, output_marks = replicas.touched[INPUT, r], replicas.touched[OUTPUT, r]
-                train(text, borders[i], borders[i + 1], inputs, outputs, noise, rates, n_dimensions, input_marks, output_marks, tallies[i])
+                train(text, borders[i], borders[i + 1], inputs, outputs, noise, rates, n_dimensions, tallies[i])
+            counter = first_counter + n_stretches * COUNTER_STRIDE
             if replicated:
-                wait_for_all(counters, counter + COUNTER_STRIDE, n_threads)
+                wait_for_all(counters, counter, n_threads)
                 n_inputs = (due[turn, INPUT] + _ROWS_A_CLAIM - 1) // _ROWS_A_CLAIM
                 n_claims = n_inputs + (due[turn, OUTPUT] + _ROWS_A_CLAIM - 1) // _ROWS_A_CLAIM
                 while True:
-                    claim = fetch_add(counters, counter + 2 * COUNTER_STRIDE)
+                    claim = fetch_add(counters, counter + COUNTER_STRIDE)
                     if claim >= n_claims:
                         break
                     matrix = INPUT if claim < n_inputs else OUTPUT
                     first = (claim if claim < n_inputs else claim - n_inputs) * _ROWS_A_CLAIM
                     last = min(first + _ROWS_A_CLAIM, due[turn, matrix])
                     many, one = (replicas.inputs, replicas.input) if matrix == INPUT else (replicas.outputs, replicas.output)
-                    merge(many, one, replicas.touched[matrix], replicas.scale[matrix], first, last)
-                wait_for_all(counters, counter + 3 * COUNTER_STRIDE, n_threads)
+                    merge(many, one, replicas.scale[matrix], first, last)
+                wait_for_all(counters, counter + 2 * COUNTER_STRIDE, n_threads)
 
     return train_block

@@ -39,7 +39,6 @@ Tokens = NDArray[np.int32]
 Radii = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 Lanes = NDArray[np.float32]
-Marks = NDArray[np.uint8]
 Layout = tuple[int, int]  # outputs in a group, floats in the plane of a group
 
 
@@ -80,12 +79,12 @@ def learning_rate(rates: Rates, n: int) -> float:
 
 
 @functools.cache
-def window_trainer(n_negatives: int, width: int, marking: bool) -> Callable[..., None]:
+def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
     """A function for kernels that trains the centres first..last-1 of a text, in order, in place; noise is shared by a window.
 
-    Constants of its machine code are the number of negatives, the SIMD width, and whether it marks the rows that it touches. Its
-    parameters: text, first, last, input and output matrix from `new_vectors`, noise, rates, D, marks uint8 (V,) of input and of output
-    rows, tallies float64 (3,) that it adds to. Draw k of global centre n is uniform64(key, n * K + k).
+    The number of negatives and the SIMD width are constants of its machine code. Its parameters: text, first, last, input and output
+    matrix from `new_vectors`, noise, rates, D, tallies float64 (3,) that it adds to. Draw k of global centre n is
+    uniform64(key, n * K + k).
 
     Notes
     -----
@@ -106,8 +105,6 @@ def window_trainer(n_negatives: int, width: int, marking: bool) -> Callable[...,
         noise: Noise,
         rates: Rates,
         n_dimensions: int,
-        input_marks: Marks,
-        output_marks: Marks,
         tallies: NDArray[np.float64],
     ) -> None:
         tokens, offsets, radius, base = text
@@ -117,8 +114,6 @@ def window_trainer(n_negatives: int, width: int, marking: bool) -> Callable[...,
         loss, exponents = _no_loss(width)
         n_blocks, n_lines = (n_dimensions + width - 1) // width, (n_dimensions + ROW_MULTIPLE - 1) // ROW_MULTIPLE
         reach = _reach(radius, first, last)
-        if marking:
-            _mark(input_marks, tokens, max(offsets[0], first - reach), min(offsets[-1], last + reach))
         sentence, position, drawn, n_pairs = _sentence(offsets, first), first, first, 0
         while position < last:
             start, stop = offsets[sentence], offsets[sentence + 1]
@@ -126,8 +121,6 @@ def window_trainer(n_negatives: int, width: int, marking: bool) -> Callable[...,
             for centre in range(position, until):
                 if centre + _AHEAD >= drawn and drawn < last:
                     _draw_outputs(ring, skipped, tokens, drawn, min(drawn + _RUN, last), base, noise)
-                    if marking:
-                        _mark_ring(output_marks, ring, drawn, min(drawn + _RUN, last))
                     drawn = min(drawn + _RUN, last)
                 begin, end = max(start, centre - radius[centre]), min(stop, centre + radius[centre] + 1)
                 n_contexts = end - begin - 1
@@ -163,7 +156,7 @@ def window_trainer(n_negatives: int, width: int, marking: bool) -> Callable[...,
 
 
 @functools.cache
-def pair_trainer(n_negatives: int, width: int, marking: bool) -> Callable[..., None]:
+def pair_trainer(n_negatives: int, width: int) -> Callable[..., None]:
     """As `window_trainer`, but every pair of a centre and a context draws its own noise and is trained by itself, as in word2vec.
 
     Draw k of context number c of global centre n is uniform64(key, (n * 128 + c) * K + k).
@@ -181,8 +174,6 @@ def pair_trainer(n_negatives: int, width: int, marking: bool) -> Callable[..., N
         noise: Noise,
         rates: Rates,
         n_dimensions: int,
-        input_marks: Marks,
-        output_marks: Marks,
         tallies: NDArray[np.float64],
     ) -> None:
         tokens, offsets, radius, base = text
@@ -192,8 +183,6 @@ def pair_trainer(n_negatives: int, width: int, marking: bool) -> Callable[..., N
         loss, exponents = _no_loss(width)
         n_blocks, n_lines = (n_dimensions + width - 1) // width, (n_dimensions + ROW_MULTIPLE - 1) // ROW_MULTIPLE
         reach = _reach(radius, first, last)
-        if marking:
-            _mark(input_marks, tokens, max(offsets[0], first - reach), min(offsets[-1], last + reach))
         sentence, position, n_pairs = _sentence(offsets, first), first, 0
         half = MAX_CONTEXTS * n_outputs
         if first < last:
@@ -221,8 +210,6 @@ def pair_trainer(n_negatives: int, width: int, marking: bool) -> Callable[..., N
                     grade_window(1, scores, signs, rate, loss, exponents, n_outputs, width)
                     update_window(context, 1, outputs, scores, n_blocks, n_outputs, width)
                     _skip(signs, drawn, 1, np.float32(-1.0), layout)
-                    if marking:
-                        _mark(output_marks, drawn, 0, n_outputs)
                     place += n_outputs
                     n_pairs += 1
                 tallies[0] += _take_loss(loss, exponents, width)
@@ -254,22 +241,6 @@ def _reach(radius: Radii, first: int, last: int) -> int:
     for position in range(first, last):
         largest = max(largest, radius[position])
     return int(largest)
-
-
-@inlined
-def _mark(marks: Marks, words: Tokens, first: int, last: int) -> None:
-    """Set the marks of words[first:last] in place."""
-    for i in range(first, last):
-        marks[words[i]] = 1
-
-
-@inlined
-def _mark_ring(marks: Marks, ring: Tokens, first: int, last: int) -> None:
-    """Set the marks of all outputs of the centres [first, last), which are in the ring, in place."""
-    n_outputs = ring.size // _RING
-    for centre in range(first, last):
-        slot = centre % _RING
-        _mark(marks, ring, slot * n_outputs, (slot + 1) * n_outputs)
 
 
 @inlined

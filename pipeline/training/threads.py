@@ -36,12 +36,11 @@ class Threads:
                 new_vectors(n_replicas * n_words, model.settings.dimensions).reshape(shape),
                 model.input,
                 model.output,
-                np.zeros((2, n_replicas, n_words), np.uint8),
                 schedule.scale,
             )
         else:
-            nothing = np.zeros((2, 1, 1), np.uint8)
-            self.replicas = Replicas(model.input[None], model.output[None], model.input, model.output, nothing, np.ones((2, 1), np.float32))
+            one = np.ones((2, 1), np.float32)
+            self.replicas = Replicas(model.input[None], model.output[None], model.input, model.output, one)
         self._copy_to_replicas()
         # More threads than shards would find nothing to do; one shard is trained in order by one.
         self.n_threads = min(n_threads, schedule.n_shards) if schedule else n_threads
@@ -70,7 +69,7 @@ class Threads:
         """Train the centres first..last-1 of a file, one block; loss in nats, pairs and centres, float64 (3,)."""
         borders, n_rounds = self._borders(first + int(text.offsets[0]), last + int(text.offsets[0]))
         due = self.schedule.due(n_rounds) if self.schedule else np.zeros((1, 2), np.int64)
-        plan = Plan(borders, due, new_counters(n_rounds), self.n_threads)
+        plan = Plan(borders, due, new_counters(n_rounds, (len(borders) - 1) // n_rounds), self.n_threads)
         tallies = np.zeros((len(borders) - 1, N_TALLIES))
         arguments = (text, plan, self.replicas, self.model.noise, self.model.rates, self.model.settings.dimensions, tallies)
         threads = [self._pool.submit(self.kernel, *arguments) for _ in range(self.n_threads)]

@@ -73,10 +73,16 @@ def row_merger(n_replicas: int) -> Callable[..., None]:
 @exact
 def _changed(replicas: NDArray[np.float32], model: Matrix, row: int) -> bool:
     """Whether a replica's row differs from the model's; nearly always the first number tells."""
-    for j in range(model.shape[1]):
-        for r in range(replicas.shape[0]):
-            if replicas[r, row, j] != model[row, j]:
-                return True
+    for r in range(replicas.shape[0]):
+        if replicas[r, row, 0] != model[row, 0]:
+            return True
+    before = model[row]
+    for r in range(replicas.shape[0]):
+        after, n_different = replicas[r, row], 0
+        for j in range(before.size):
+            n_different += before[j] != after[j]
+        if n_different:
+            return True
     return False
 
 

@@ -28,8 +28,7 @@ def train_word_vectors(configuration: Configuration) -> dict[str, Any]:
     Corpus2VecError
         Whatever a step finds wrong. What was finished before is kept, and the next run goes on from there.
     """
-    with DaskWorkers(configuration.cluster) as workers:
-        run = Run(configuration, Store(Path(configuration.store.path)), workers)
+    with DaskWorkers(configuration.cluster) as workers, Run(configuration, Store(Path(configuration.store.path)), workers) as run:
         for step in run.steps:
             perform(run, step)
         record = run.finish(started_by=f"prefect flow run {flow_run.id}")

@@ -35,5 +35,5 @@ class Progress:
         if self.elapsed_s - self.emitted >= SECONDS_BETWEEN_EVENTS or self.n_done == self.n_total:
             self.emitted = self.elapsed_s
             left_s = self.elapsed_s * (self.n_total - self.n_done) / max(1, self.n_done)
-            known = {"words_per_s": self.words_per_s, "left_s": left_s, **(figures or {})}
+            known = {"words": float(round(self.n_words)), "words_per_s": self.words_per_s, "left_s": left_s, **(figures or {})}
             emit(StepAdvanced(self.step, self.n_done, self.n_total, self.unit, known))

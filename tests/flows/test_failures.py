@@ -16,7 +16,7 @@ import pytest
 from pipeline.artifact import MANIFEST, Manifest
 from pipeline.journal import JOURNAL
 from pipeline.keys import digest_of_file
-from pipeline.store import RECORD, RUNS, Store
+from pipeline.store import CHECKPOINTS, RECORD, RUNS, Store
 from tests.conftest import COMMAND, Finished, Project, environment_of, new_project
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -27,7 +27,7 @@ LONG = ("pairs.epochs=200", "train.dimensions=200")  # minutes of training: a si
 def assert_store_is_whole(root: Path, *, after_a_kill: bool = False) -> None:
     """Every artifact has the files that its manifest names and no others, with their bytes; only a kill leaves hidden, unfinished work."""
     for stage in sorted(root.glob("*")) if root.is_dir() else []:
-        if stage.name in (".prefect", RUNS):
+        if stage.name in (".prefect", RUNS, CHECKPOINTS):
             continue
         assert stage.is_dir(), stage
         for directory in stage.iterdir():
@@ -308,6 +308,8 @@ def test_train__interrupted_in_training_ends_at_once_and_in_order(
     assert finished.err.splitlines() == ["Interrupted. Finished steps are kept; the same command goes on from there."]
     assert "Traceback" not in finished.out
     assert "evaluate" not in finished.out
+    if event_name == "StepAdvanced":  # what was trained is kept
+        assert len(list((tmp_path / "store" / CHECKPOINTS).glob("*/[!.]*"))) == 1
     (line,) = [line.split() for line in project.run("show", "--store", tmp_path / "store").out.splitlines() if "interrupted" in line]
     assert (tmp_path / "store" / RUNS / line[0] / JOURNAL).is_file()
     assert_store_is_whole(tmp_path / "store")

@@ -1,5 +1,8 @@
 """Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent. The only module that creates, renames or removes in a store.
 
+What a run leaves is in `<store>/runs/<run>/`: its journal grows line by line while it goes on, and its record is written in one step at the
+end. A directory there without a record is of a run that goes on, or did not finish.
+
 A build works in a directory of its own beside the target, whose name starts with a dot. It becomes the artifact by one rename, after every
 file and the manifest have reached the disk. A killed build leaves only such a directory; the next run removes it.
 """
@@ -21,6 +24,7 @@ from pipeline.errors import StoreError
 
 RUNS = "runs"  # the kind of records that runs leave
 CHECKPOINTS = "checkpoints"  # of builds that are not finished
+RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -102,8 +106,8 @@ class Store:
         return Artifact(target, manifest)
 
     def remove_abandoned(self) -> None:
-        """Remove what killed processes of this machine have left unfinished, in every stage."""
-        for directory in self.root.glob("[!.]*/"):
+        """Remove what killed processes of this machine have left half written: builds in every stage, and records. Journals stay."""
+        for directory in (*self.root.glob("[!.]*/"), *self.root.glob(f"{RUNS}/[!.]*/")):
             remove_abandoned(directory)
 
     def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
@@ -124,17 +128,16 @@ class Store:
         return path
 
     def write_record(self, kind: str, name: str, content: dict[str, Any]) -> Path:
-        """Write a small JSON record (a run, say) in one step.
+        """Write the record of something that is over (a run, say) in one step: `<store>/<kind>/<name>/record.json`.
 
         Raises
         ------
         StoreError
             When the store cannot be written.
         """
-        target = self.root / kind / f"{name}.json"
+        target = self.root / kind / name / RECORD
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(target.parent)
             working = working_path(target)
             try:
                 working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -146,7 +149,29 @@ class Store:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """All records of a kind, by name, newest last."""
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.root / kind).glob("[!.]*.json"))]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
+
+    def without_record(self, kind: str) -> list[Path]:
+        """The directories of a kind that have no record (yet), by name, newest last."""
+        return [path for path in sorted((self.root / kind).glob("[!.]*/")) if not (path / RECORD).exists()]
+
+    def append_line(self, kind: str, name: str, file: str, line: str) -> None:
+        """Add a line to a file beside a record; who reads it sees the line at once. Killed in between, it is there or is not.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written, or the disk is full.
+        OSError
+            When the file cannot be written for another reason.
+        """
+        path = self.root / kind / name / file
+        content = (line + "\n").encode("utf-8", "backslashreplace")  # a path may hold what is not Unicode; in JSON that is an escape
+        with self._explained_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as lines:
+                if lines.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def _directory(self, stage: str, key: str) -> Path:
         return self.root / stage / key[:KEY_LETTERS]

@@ -18,6 +18,7 @@ from kernels.tiles import simd_width
 from pipeline.artifact import Artifact, FileRecord, Tally
 from pipeline.configuration import NoiseDraws, SubsampleFormula, Train, TrainMode, WindowKind
 from pipeline.errors import TrainingError
+from pipeline.events import StepStarted, emit
 from pipeline.interruption import noted_interruptions
 from pipeline.progress import Progress
 from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
@@ -129,9 +130,10 @@ def _train(job: Job[Train], files: list[PairFile], reader: PairReader, trainer: 
     if saved:
         position = Position.of_state(saved.state)
         trainer.load(saved.directory)
+        emit(StepStarted(job.step, f"goes on from a checkpoint, {position.n_centres / n_total:.0%} are done"))
     progress = Progress(job.step, n_total, "centres")
+    progress.go_on_from(position.n_centres, position.n_centres * words_a_centre)
     before_s = position.training_s
-    progress.n_done = position.n_centres
     with noted_interruptions() as interruption:
         for block in blocks[position.n_blocks :]:
             file = files[block.file]

@@ -289,8 +289,60 @@ def test_train__after_all_those_kills_gives_what_an_undisturbed_run_gives(killed
     undisturbed = new_project(tmp_path, small_text, killed.prefect_api_url).train(PHRASES)
     digests = [{step["step"]: step["digests"] for step in run.events[-1]["steps"]} for run in (finished, undisturbed)]
     assert list(digests[0]) == list(STEPS)
-    for step in STEPS[:5]:  # training with two threads is not a pure function
-        assert digests[0][step] == digests[1][step], step
+    assert digests[0] == digests[1]
+
+
+TRAINED_FOR_SECONDS = ("pairs.epochs=120", "train.dimensions=100", "cluster.checkpoint_s=0.05")
+
+
+@pytest.fixture(scope="module")
+def digest_of_vectors(trained: tuple[Project, Finished], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What nobody disturbed, on one thread."""
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    finished = trained[0].train(f"store.path={store}", *TRAINED_FOR_SECONDS, "cluster.threads=1")
+    assert finished.exit_code == 0, finished.err
+    return vectors_digest(finished)
+
+
+def vectors_digest(finished: Finished) -> str:
+    """The digest of the artifact that a finished run trained."""
+    return next(step["digests"][0] for step in finished.events[-1]["steps"] if step["step"] == "train")
+
+
+@pytest.mark.parametrize("n_kills", [2, pytest.param(20, marks=pytest.mark.stress)])
+def test_train__killed_while_it_trains_goes_on_to_the_same_bytes(
+    n_kills: int, trained: tuple[Project, Finished], digest_of_vectors: str, tmp_path: Path
+) -> None:
+    """At random moments of training; a run that is through before its moment comes starts over."""
+    moments, gone_on = random.Random(n_kills), 0
+    overrides = (f"store.path={tmp_path}/store", *TRAINED_FOR_SECONDS)
+    for _ in range(n_kills):
+        hit = signalled(
+            trained[0],
+            signal.SIGKILL,
+            lambda event: (event["event"], event["step"]) == ("StepAdvanced", "train"),
+            *overrides,
+            after_s=moments.uniform(0.0, 1.5 / n_kills),
+        )
+        assert_store_is_whole(tmp_path / "store", after_a_kill=True)
+        gone_on += goes_on(hit)
+    finished = trained[0].train(*overrides)
+    assert finished.exit_code == 0, finished.err
+    assert vectors_digest(finished) == digest_of_vectors
+    assert gone_on + goes_on(finished) >= n_kills / 2
+    assert_store_is_whole(tmp_path / "store")
+    assert not list((tmp_path / "store" / CHECKPOINTS).glob("*"))
+
+
+def goes_on(finished: Finished) -> bool:
+    """Whether a run began with a checkpoint."""
+    return any(event["event"] == "StepStarted" and "checkpoint" in event["reason"] for event in finished.events)
+
+
+def test_train__that_diverges_says_so(trained: tuple[Project, Finished], tmp_path: Path) -> None:
+    finished = trained[0].train(f"store.path={tmp_path}/store", "train.learning_rate=1", "pairs.epochs=20", "train.negatives=20")
+    assert_explained(finished, FAILURE, "diverged", "epoch", "loss", "train.learning_rate", *ALL_PARTS)
+    assert_store_is_whole(tmp_path / "store")
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,11 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:
-    """As `inlined`, but every float operation is done as it is written: for sums that several kernels must agree on to the bit."""
-    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy")(function)
+    """As `inlined`, but every float operation is done as it is written: for sums that several kernels must agree on to the bit.
+
+    Said explicitly, because a function for which nothing is said takes over the options of its caller.
+    """
+    compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=False, error_model="numpy")(function)
     return compiled
 
 

@@ -22,7 +22,7 @@ from kernels.skipgram import N_TALLIES, Text
 from kernels.vectors import new_vectors
 from pipeline.configuration import NoiseDraws
 from pipeline.training.model import Model
-from pipeline.training.pair_files import Block, PairReader
+from pipeline.training.pair_files import Block, PairReader, empty_text
 from pipeline.training.peers import Peer, PeerLost, Place, answer, call, listen
 from pipeline.training.task import Task
 
@@ -108,10 +108,7 @@ class Shards:
     def compile(self) -> None:
         """Do every computation once with next to nothing, so that Numba's cache is written; not on two workers at once (numba#4807)."""
         self._hold(Model(self.task.settings, np.ones(2, np.int64), 1), np.ones((2, 2), np.float32))
-        text = Text(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.uint8), 0)
-        for part in text[:3]:
-            part.flags.writeable = False  # as text from files: to Numba that is another type
-        self._train_round(text, np.zeros(self.n_shards + 1, np.int64), np.zeros((self.n_shards, N_TALLIES)))
+        self._train_round(empty_text(0), np.zeros(self.n_shards + 1, np.int64), np.zeros((self.n_shards, N_TALLIES)))
         self._sum(0, np.zeros(2, np.int64))
         self.total.become_sum(self.sums, self.sums)
         self._take(self.sums)

@@ -19,7 +19,7 @@ from kernels.tiles import simd_width
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Train, TrainMode
 from pipeline.errors import TrainingError
-from pipeline.events import StepStarted, emit
+from pipeline.events import RunWarned, StepStarted, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
 from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
@@ -120,8 +120,8 @@ def _train(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster) -
             try:
                 position = _go_on(job, files, trainer, progress, interruption)
                 return position, trainer.vectors(job.checkpoints.directory / VECTORS)
-            except RestartedError:
-                continue
+            except RestartedError as lost:
+                emit(RunWarned(f"Training was set back to its last checkpoint, for a worker was lost: {lost}"))
 
 
 def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, progress: Progress, interruption: Interruption) -> Position:

@@ -6,7 +6,7 @@ and addresses only. When a worker dies all begin again from the model that was s
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,7 +44,7 @@ class Cluster:
         self.client, self.task = client, task
         self.schedule = task.schedule()
         self._workers: dict[str, int] = {}  # address -> threads, in the order of their places
-        self._shards: list[Any] = []  # the actors
+        self._shards: dict[str, Any] = {}  # address -> actor, likewise
         self._n_restarts = 0
         self._furthest: tuple[int, int] | None = None
         self._n_rounds = 0
@@ -119,8 +119,7 @@ class Cluster:
 
         An error of ours counts more than a lost worker, because a worker that fails takes its peers along.
         """
-        calls = [shards.do(name, *given) for shards, given in zip(self._shards, arguments, strict=False)]
-        answers = [self._hear(call, address) for call, address in zip(calls, self._workers, strict=False)]
+        answers = self._answers(name, arguments)
         errors = [answer.error for answer in answers if answer.error]
         for error in errors:
             if not isinstance(error, PeerLost | _WorkerLost):
@@ -129,12 +128,30 @@ class Cluster:
             raise next((error for error in errors if isinstance(error, _WorkerLost)), _WorkerLost(str(errors[0])))
         return [answer.value for answer in answers]
 
-    def _hear(self, call: Any, address: str) -> Answer:
+    def _answers(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Answer]:
+        pairs = zip(self._shards.items(), arguments, strict=False)
+        asked = [self._ask(shards, address, name, *given) for (address, shards), given in pairs]
+        return [hear() for hear in asked]
+
+    def _ask(self, shards: Any, address: str, name: str, *arguments: Any) -> Callable[[], Answer]:
+        """Call a method on a worker; the function waits for the answer."""
+
+        def lost(error: Exception) -> Answer:
+            return Answer(error=error if isinstance(error, _WorkerLost) else _WorkerLost(f"{address}: {error}"))
+
+        def hear() -> Answer:
+            try:
+                answer: Answer = self._result(call, address)
+            except _WorkerLost as error:
+                return lost(error)
+            return answer
+
         try:
-            answer: Answer = self._result(call, address)
-        except _WorkerLost as lost:
-            return Answer(error=lost)
-        return answer
+            call = shards.do(name, *arguments)
+        except RuntimeError as error:  # Dask knows already that the worker is gone
+            gone = lost(error)
+            return lambda: gone
+        return hear
 
     def _result(self, future: Any, address: str) -> Any:
         """What a future on a worker gives. What our code raises comes in an answer, so any exception here is the cluster's."""
@@ -157,9 +174,9 @@ class Cluster:
             self.client.submit(Shards, self.task, place, n_threads, actor=True, pure=False, workers=[address], allow_other_workers=False)
             for place, (address, n_threads) in zip(self._places(), self._workers.items(), strict=True)
         ]
-        self._shards = [self._result(future, address) for future, address in zip(made, self._workers, strict=True)]
-        for shards, address in zip(self._shards, self._workers, strict=True):
-            answer = self._hear(shards.do("compile"), address)
+        self._shards = {address: self._result(future, address) for future, address in zip(made, self._workers, strict=True)}
+        for address, shards in self._shards.items():
+            answer = self._ask(shards, address, "compile")()
             if answer.error:
                 raise answer.error
         hosts = [urlsplit(address).hostname if address.startswith(("tcp:", "tls:")) else "127.0.0.1" for address in self._workers]
@@ -208,10 +225,8 @@ class Cluster:
 
     def _leave(self) -> None:
         """End what the workers do for this; the actors go when nothing refers to them."""
-        closing = [shards.do("close") for shards in self._shards]
-        for call, address in zip(closing, self._workers, strict=False):
-            self._hear(call, address)
-        self._shards = []
+        self._answers("close", [()] * len(self._shards))
+        self._shards = {}
 
     def __enter__(self) -> Self:
         try:

@@ -34,13 +34,13 @@ def _comparison(result: dict[str, Any]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|",
     ]
     for side in ("gensim", "shared", "reproducible"):
-        ours = side != "gensim"
+        name, faster, scaling = f"gensim {result['runs'][0]['gensim']['gensim']}", "", ""
+        if side != "gensim":
+            name, faster = f"corpus2vec, {side}", f"**{figures[f'{side} to gensim']:.1f} times**"
+            scaling = f"{figures[f'{side}, one thread to two']:.2f} times"
         lines.append(
-            f"| {'corpus2vec, ' + side if ours else 'gensim ' + result['runs'][0]['gensim']['gensim']} "
-            f"| {figures['words_per_s ' + side] / 1e6:.2f} M "
-            f"| {f'**{figures[side + " to gensim"]:.1f} times**' if ours else ''} "
-            f"| {f'{figures[side + ", one thread to two"]:.2f} times' if ours else ''} "
-            f"| {figures['analogies ' + side]:.1%} | {figures['wordsim353 ' + side]:.3f} |"
+            f"| {name} | {figures[f'words_per_s {side}'] / 1e6:.2f} M | {faster} | {scaling} "
+            f"| {figures[f'analogies {side}']:.1%} | {figures[f'wordsim353 {side}']:.3f} |"
         )
     return [
         *lines,

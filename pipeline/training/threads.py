@@ -85,7 +85,7 @@ class Threads:
             return np.append(np.arange(first, last, SHARED_STRETCH), last), 1
         borders = np.append(np.arange(first, last, self.schedule.stretch), last)
         n_missing = -(len(borders) - 1) % self.schedule.n_shards  # of the last round of a file: empty stretches
-        borders = np.append(borders, [last] * n_missing)
+        borders = np.append(borders, np.full(n_missing, last))
         return borders, (len(borders) - 1) // self.schedule.n_shards
 
     def __enter__(self) -> Self:

@@ -40,8 +40,8 @@ def test_kernels__compile_in_one_place_only(source):
     else:
         assert not used(source) & COMPILERS
         assert ("intrinsic" in used(source)) == (source.stem == "tiles")
-    assert ("numba" in imported(source)) == (source.stem in {"jit", "tiles"})
-    assert ("llvmlite" in imported(source)) == (source.stem == "tiles")
+    assert ("numba" in imported(source)) == (source.stem in {"jit", "lanes", "tiles"})
+    assert ("llvmlite" in imported(source)) == (source.stem in {"lanes", "windows", "tiles"})
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)

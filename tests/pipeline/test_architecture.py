@@ -107,9 +107,9 @@ def test_prefect__is_known_to_flows_only(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_numba__is_known_to_two_kernel_modules_only(path: Path) -> None:
+def test_numba__is_known_to_the_compiler_and_the_tiles_only(path: Path) -> None:
     known = imports_package(path, "numba") or imports_package(path, "llvmlite")
-    assert known == (named(path) in ("kernels/jit.py", "kernels/tiles.py"))
+    assert known == (named(path) in (f"kernels/{stem}.py" for stem in ("jit", "lanes", "windows", "tiles")))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)

@@ -133,3 +133,11 @@ def lane_sums(vectors: list[Lanes], width: int) -> list[Lanes]:
     for low, high in steps:
         vectors = [a.pick(b, low) + a.pick(b, high) for a, b in zip(vectors[0::2], vectors[1::2], strict=True)]
     return vectors
+
+
+def prefetch(builder: Any, pointer: Any) -> None:
+    """Ask for the cache line at a pointer, to be written soon."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(pointer, byte), INT32(1), INT32(3), INT32(1)])

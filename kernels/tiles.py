@@ -7,11 +7,10 @@ schedule is.
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic as _intrinsic
 
-from kernels.lanes import INT32, INT64, WIDTH_VARIABLE, cgutils, simd_width
+from kernels.lanes import FLOAT, INT64, WIDTH_VARIABLE, cgutils, prefetch, simd_width
 from kernels.updates import Update
 from kernels.windows import MAX_CONTEXTS, ROW_MULTIPLE, Window, group_size, plane_floats
 
@@ -28,6 +27,7 @@ __all__ = [
     "select",
     "simd_width",
     "update_window",
+    "update_window_ahead",
 ]
 
 intrinsic: Any = _intrinsic  # its own annotation does not fit: an intrinsic is called without its first parameter
@@ -117,6 +117,37 @@ def update_window(
     return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width), generate
 
 
+@intrinsic(prefer_literal=True)
+def update_window_ahead(
+    _typing: Any,
+    contexts: Any,
+    n_contexts: Any,
+    outputs: Any,
+    scores: Any,
+    n_blocks: Any,
+    n_outputs: Any,
+    width: Any,
+    coming: Any,
+    n_coming: Any,
+) -> Any:
+    """`update_window` that asks, between its products, for the rows of coming windows.
+
+    `coming` holds `n_coming` (a literal) int64 addresses of rows, to be read and written soon. When `prefetch_rows` asks for all of them at
+    once they fill the queue of cache misses, and this window waits for them (docs/roofline.md).
+    """
+    if not _constants((n_outputs, width, n_coming)):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointers = [_data(context, builder, signature.args[i], values[i]) for i in (0, 2, 3, 7)]
+        update = Update(builder, values[1], pointers[2], n_outputs.literal_value, width.literal_value)
+        update.coming, update.n_coming = pointers[3], n_coming.literal_value
+        update.all(pointers[0], pointers[1], values[4])
+        return context.get_dummy_value()
+
+    return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width, coming, n_coming), generate
+
+
 def _row_addresses(context: Any, builder: Any, kinds: Any, values: Any) -> Callable[[Any], Any]:
     """A function that emits the address of the row of matrix values[1] that number `index` of the list values[0] names."""
     words = _data(context, builder, kinds[0], values[0])
@@ -153,14 +184,10 @@ def prefetch_rows(_typing: Any, words: Any, matrix: Any, first: Any, last: Any, 
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         address = _row_addresses(context, builder, signature.args, values)
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, INT32, INT32, INT32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         with cgutils.for_range_slice(builder, values[2], values[3], INT64(1)) as (index, _):
             start = address(index)
             with cgutils.for_range(builder, values[4]) as loop:
-                place = builder.inttoptr(builder.add(start, builder.shl(loop.index, INT64(6))), pointer)
-                builder.call(function, [place, INT32(1), INT32(3), INT32(1)])
+                prefetch(builder, builder.inttoptr(builder.add(start, builder.shl(loop.index, INT64(6))), FLOAT.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(words, matrix, types.int64, types.int64, types.int64), generate

@@ -7,7 +7,7 @@ are added one after the other, from memory.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from kernels.lanes import FLOAT, INT64, Lanes, cgutils
+from kernels.lanes import FLOAT, INT64, Lanes, cgutils, prefetch
 from kernels.windows import MAX_CONTEXTS, ROW_MULTIPLE, Window
 
 _CHUNKS = (4, 2, 1)  # contexts held in registers while all outputs stream by
@@ -15,6 +15,9 @@ _CHUNKS = (4, 2, 1)  # contexts held in registers while all outputs stream by
 
 class Update(Window):
     """Emits the update; which of three ways is best depends on the number of outputs and contexts."""
+
+    coming: Any = None  # addresses of rows to ask for meanwhile
+    n_coming = 0
 
     def all(self, contexts: Any, outputs: Any, n_blocks: Any) -> None:
         """The update of any window."""
@@ -28,6 +31,11 @@ class Update(Window):
             with more:
                 self.few(contexts, outputs, n_blocks)
 
+    def ask(self, column: Any) -> None:
+        """Ask for the cache lines of one column in the coming rows: a few at a time, else the core waits until they have come."""
+        for number in range(self.n_coming):
+            prefetch(self.builder, self.builder.gep(self.row(self.coming, INT64(number)), [column]))
+
     def one(self, contexts: Any, outputs: Any, n_blocks: Any) -> None:
         """One context and few outputs: the gradients stay in registers."""
         zero = INT64(0)
@@ -35,6 +43,7 @@ class Update(Window):
         rows = [self.row(outputs, INT64(j)) for j in range(self.n_outputs)]
         gradients = [self.gradient(j, zero) for j in range(self.n_outputs)]
         with self.columns(n_blocks) as (column, _):
+            self.ask(column)
             hidden = self.load(hidden_row, column)
             self.store(_weighted_sum(gradients, [self.load(row, column) for row in rows], hidden), hidden_row, column)
             for row, gradient in zip(rows, gradients, strict=True):
@@ -49,6 +58,7 @@ class Update(Window):
 
         rows = [self.row(outputs, INT64(j)) for j in range(self.n_outputs)]
         with self.columns(n_blocks) as (column, _):
+            self.ask(column)
             values = [self.load(row, column) for row in rows]
             changes = self.variables(self.n_outputs)
             self.pairs(body)
@@ -95,6 +105,8 @@ class Update(Window):
             first, last = (builder.mul(block, INT64(width)) for block in (done, stop))
             with cgutils.for_range_slice(builder, first, last, INT64(size * width)) as (column, _):
                 columns = [builder.add(column, INT64(i * width)) for i in range(size)]
+                for i in range(0, size, max(1, ROW_MULTIPLE // width)):
+                    self.ask(columns[i])
                 self.pairs(lambda members, columns=columns: self.move_pair(contexts, outputs, kept, columns, members))  # type: ignore[misc]
                 for i in range(0, size, 2):
                     self.move_outputs(outputs, kept, columns, range(i, min(i + 2, size)))

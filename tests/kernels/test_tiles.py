@@ -10,7 +10,16 @@ import pytest
 
 from kernels.jit import kernel
 from kernels.skipgram import new_vectors
-from kernels.tiles import MAX_CONTEXTS, address_rows, grade_window, group_size, plane_floats, score_window, update_window
+from kernels.tiles import (
+    MAX_CONTEXTS,
+    address_rows,
+    grade_window,
+    group_size,
+    plane_floats,
+    score_window,
+    update_window,
+    update_window_ahead,
+)
 from tests.reference import skipgram as reference
 
 RATE = 0.05
@@ -107,6 +116,28 @@ def test_window__moves_as_the_reference_at_its_largest(width):
 def test_window__moves_as_the_reference_when_the_number_of_blocks_is_a_constant(n_outputs):
     for n_contexts in (1, 6):
         assert_right(n_contexts, n_outputs, 100, 8, literal=True)
+
+
+@pytest.mark.parametrize("n_outputs", [6, 13])
+def test_update_window_ahead__changes_what_update_window_changes(n_outputs):
+    @kernel
+    def move(rows, matrix, scores, ahead):
+        addresses = np.empty(40, np.int64)
+        address_rows(rows, matrix, 0, 40, addresses, 0)
+        if ahead:
+            update_window_ahead(addresses[:6], 6, addresses[6:], scores, 13, n_outputs, 8, addresses[30:], 10)
+        else:
+            update_window(addresses[:6], 6, addresses[6:], scores, 13, n_outputs, 8)
+
+    found = []
+    for ahead in (False, True):
+        matrix = new_vectors(40, 100)
+        matrix[:, :100] = np.random.default_rng(1).normal(0, 1, (40, 100))
+        scores = np.full(-(-n_outputs // group_size(n_outputs, 8)) * plane_floats(n_outputs, 8), 0.1, np.float32)
+        move(np.arange(40, dtype=np.int32), matrix, scores, ahead)
+        found.append(matrix)
+    assert np.array_equal(*found)
+    assert not np.array_equal(found[0][0], new_vectors(1, 100)[0])
 
 
 def test_window__without_contexts_changes_nothing():

@@ -64,10 +64,8 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:
-    """As `inlined`, but every float operation is done as it is written: for sums that several kernels must agree on to the bit.
-
-    Said explicitly, because a function for which nothing is said takes over the options of its caller.
-    """
+    """As `inlined`, but every float operation is done as it is written: for sums that several kernels must agree on to the bit."""
+    # An option that is not given is taken from the caller, which would fuse and reorder.
     compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=False, error_model="numpy")(function)
     return compiled
 

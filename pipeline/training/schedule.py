@@ -54,7 +54,7 @@ class MergeSchedule:
         """Where the stretches of the block first..last-1 begin and end, int64 (n_rounds * n_shards + 1,), and n_rounds."""
         borders = np.append(np.arange(first, last, self.stretch), last)
         n_missing = -(len(borders) - 1) % self.n_shards  # of the last round of a file: empty stretches
-        borders = np.append(borders, [last] * n_missing)
+        borders = np.append(borders, np.full(n_missing, last))
         return borders, (len(borders) - 1) // self.n_shards
 
 

@@ -4,7 +4,8 @@
     python -m benchmarks.cluster /data/text.txt.xz        on any text file
 
 Everything up to the pairs is made once. Validated before it counts: all runs gave the same bytes, all vectors are finite, and analogies are
-above a floor. Workers share this machine: where there are fewer cores than workers the times say what is lost, not what is won.
+above a floor. The tables of docs/cluster.md are written from the file. Workers share this machine: where there are fewer cores than workers
+the times say what is lost, not what is won.
 `project` computes the time on larger corpora and real networks from the measured figures; its assumptions are in the file too.
 """
 
@@ -109,6 +110,43 @@ def project(figures: dict[str, dict[str, float]], centres_a_word: float) -> dict
     return {"assumed": assumed, "hours": table}
 
 
+def write_document(result: dict[str, Any]) -> None:
+    """Put the figures into docs/cluster.md, between their marks."""
+    machine, assumed = result["machine"], result["projection"]["assumed"]
+    lines = [
+        f"`{result['corpus']}`, {result['settings']['epochs']} epochs, {SHARDS} shards; {machine['cpu']}, {machine['cores']} cores",
+        "that all share, so more workers cannot be faster here; medians of "
+        f"{result['settings']['repeats']}. All gave the same bytes; analogies {result['analogies']:.1%}.",
+        "",
+        "| | training, s | centres/s | of it in merges | merge, ms a round | sent by all, MB a round |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, found in result["figures"].items():
+        merges = "| | | |"
+        if "bytes_a_round" in found:
+            times = f"{found['exchange_share']:.0%} | {found['exchange_us_a_round'] / 1e3:.2f}"
+            merges = f"| {times} | {found['bytes_a_round'] / 1e6:.2f} |"
+        lines.append(f"| {name} | {found['training_s']:.1f} | {found['centres_per_s']:,} {merges}")
+    lines += [
+        "",
+        f"Assumed: {assumed['epochs']} epochs, {assumed['centres_a_word']:.2f} centres a word, workers of one core with "
+        f"{assumed['centres_per_s_of_a_core']:,} centres/s, {1e3 * assumed['merge_s_a_round']:.2f} ms of",
+        f"merging a round without network, messages of {assumed['bytes_a_message'] / 1e6:.2f} MB, "
+        + ", ".join(f"{1e6 * network['latency_s']:.0f} us a message at {name}" for name, network in assumed["networks"].items())
+        + f".\nNot in it: {assumed['not in it']}.",
+        "",
+        "| hours | " + " | ".join(map(str, WORKERS)) + " |",
+        "|---|" + "---:|" * len(WORKERS),
+    ]
+    for name, table in result["projection"]["hours"].items():
+        for words, hours in table.items():
+            lines.append(f"| {words}, {name} | " + " | ".join(f"{hours[str(n)]:,.1f}" for n in WORKERS) + " |")
+    path = ROOT / "docs" / "cluster.md"
+    before, _, rest = path.read_text().partition("<!-- figures -->")
+    after = rest.partition("<!-- /figures -->")[2]
+    path.write_text(before + "<!-- figures -->\n" + "\n".join(lines) + "\n<!-- /figures -->" + after)
+
+
 def main() -> None:
     """Run all, check, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,6 +183,7 @@ def main() -> None:
     }
     target = ROOT / "benchmarks" / "results" / "cluster.json"
     target.write_text(json.dumps(result, indent=1) + "\n")
+    write_document(result)
     print(json.dumps(figures | result["projection"], indent=1))
 
 

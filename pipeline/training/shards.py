@@ -19,6 +19,7 @@ from kernels.block import Plan, block_kernel, new_counters
 from kernels.exchange import add_sums, sum_changes, take_sum
 from kernels.merge import Replicas
 from kernels.skipgram import N_TALLIES, Text
+from kernels.tiles import simd_width
 from kernels.vectors import new_vectors
 from pipeline.configuration import NoiseDraws
 from pipeline.training.model import Model
@@ -105,13 +106,17 @@ class Shards:
             error.add_note(f"On a worker:\n{traceback.format_exc()}")
             return Answer(error=error)
 
-    def compile(self) -> None:
-        """Do every computation once with next to nothing, so that Numba's cache is written; not on two workers at once (numba#4807)."""
+    def compile(self) -> int:
+        """Do every computation once with next to nothing, so that Numba's cache is written; the SIMD width here.
+
+        Not on two workers at once: processes that write that cache together can crash (numba#4807).
+        """
         self._hold(Model(self.task.settings, np.ones(2, np.int64), 1), np.ones((2, 2), np.float32))
         self._train_round(empty_text(0), np.zeros(self.n_shards + 1, np.int64), np.zeros((self.n_shards, N_TALLIES)))
         self._sum(0, np.zeros(2, np.int64))
         self.total.become_sum(self.sums, self.sums)
         self._take(self.sums)
+        return simd_width()
 
     def open(self, host: str) -> tuple[str, int]:
         """Read what there is to read, take the memory, and listen; the address for the children of this place."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
+from kernels.lanes import WIDTH_VARIABLE, simd_width
 from pipeline.configuration import Cluster as ClusterSection
 from pipeline.errors import StoreError, WorkerError
 from pipeline.events import Event, RunWarned, StepAdvanced, listening
@@ -89,6 +90,14 @@ def test_cluster__uses_all_threads_of_its_workers_and_draws_noise_for_pairs(text
         run = train(text, store, workers, **changes)
     assert run.measures["threads"] == 3  # four shards on two threads, one shard on one
     assert run.bytes == train(text, store, InPlace(), **changes).bytes
+
+
+def test_cluster__wants_processors_of_one_type(text: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LocalCluster(n_workers=1, **LOCAL) as cluster, DaskWorkers(ClusterSection(address=cluster.scheduler_address)) as workers:
+        workers.cluster_client()
+        monkeypatch.setenv(WIDTH_VARIABLE, "8" if simd_width() == 16 else "16")  # here, not in the worker, which runs already
+        with pytest.raises(WorkerError, match="type of processor"):
+            train(text, store, workers)
 
 
 class Killer:

@@ -48,21 +48,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[PairFile]:
     return made
 
 
-def new_threads(n_threads: int, **changes: object) -> Threads:
+def new_threads(files: list[PairFile], n_threads: int, **changes: object) -> Threads:
     """A new model of the words above and threads to train it."""
     settings = Train(dimensions=8, **{"negatives": 2, "learning_rate": 0.05, **changes})
     noise = noise_weights(settings, COUNTS)
     shares = COUNTS / COUNTS.sum(), noise / noise.sum()
     shared = settings.mode is TrainMode.SHARED
     schedule = None if shared else merge_schedule(*shares, settings.negatives, 6.0, settings.shards, per_pair=False)
-    return Threads(Model(settings, COUNTS, sum(FILE_CENTRES)), schedule, n_threads)
+    return Threads(Model(settings, COUNTS, sum(FILE_CENTRES)), schedule, files, n_threads)
 
 
 def train(files: list[PairFile], threads: Threads, first: int = 0, last: int | None = None) -> npt.NDArray[np.float64]:
     """Train the blocks first..last-1; their tallies."""
-    with threads, PairReader(files) as reader:
-        blocks = list(cut_blocks(files, threads.block_centres))[first:last]
-        return np.array([threads.train(reader.text(block.file), block.first, block.last) for block in blocks])
+    with threads:
+        return np.array([threads.train(block) for block in list(cut_blocks(files, threads.block_centres))[first:last]])
 
 
 def bytes_of(threads: Threads) -> list[bytes]:
@@ -71,19 +70,19 @@ def bytes_of(threads: Threads) -> list[bytes]:
 
 
 def test_threads__give_the_same_bytes_for_any_number_of_threads(files: list[PairFile]) -> None:
-    wanted = new_threads(1)
+    wanted = new_threads(files, 1)
     tallies = train(files, wanted)
     assert tallies[:, 2].sum() == sum(FILE_CENTRES)
     assert len(tallies) == 4
     assert (tallies[2:, 0] / tallies[2:, 1]).mean() < 0.95 * tallies[0, 0] / tallies[0, 1]
     for n_threads in (2, 3, 4, 9):
-        threads = new_threads(n_threads)
+        threads = new_threads(files, n_threads)
         assert train(files, threads).tobytes() == tallies.tobytes()
         assert bytes_of(threads) == bytes_of(wanted)
 
 
 def test_threads__leave_the_model_whole_between_blocks(files: list[PairFile]) -> None:
-    threads = new_threads(2)
+    threads = new_threads(files, 2)
     before = threads.model.input.copy()
     train(files, threads, 0, 1)
     assert (threads.replicas.inputs == threads.model.input).all()
@@ -94,12 +93,12 @@ def test_threads__leave_the_model_whole_between_blocks(files: list[PairFile]) ->
 @pytest.mark.parametrize("changes", [{}, {"shards": 1}])
 def test_threads__go_on_from_a_saved_model_to_the_same_bytes(files: list[PairFile], tmp_path: Path, changes: dict[str, int]) -> None:
     """After any block, and with another number of threads."""
-    wanted = new_threads(2, **changes)
+    wanted = new_threads(files, 2, **changes)
     train(files, wanted)
     n_blocks = len(list(cut_blocks(files, wanted.block_centres)))
     assert n_blocks >= 4
     for n_done in range(n_blocks):
-        begun, resumed = new_threads(1, **changes), new_threads(2, **changes)
+        begun, resumed = new_threads(files, 1, **changes), new_threads(files, 2, **changes)
         train(files, begun, 0, n_done)
         begun.save(tmp_path)
         resumed.load(tmp_path)
@@ -108,7 +107,7 @@ def test_threads__go_on_from_a_saved_model_to_the_same_bytes(files: list[PairFil
 
 
 def test_threads__train_one_shard_as_one_thread_trains_a_shared_model(files: list[PairFile]) -> None:
-    one_shard, shared = new_threads(3, shards=1), new_threads(1, mode=TrainMode.SHARED)
+    one_shard, shared = new_threads(files, 3, shards=1), new_threads(files, 1, mode=TrainMode.SHARED)
     of_blocks, of_files = train(files, one_shard), train(files, shared)
     assert bytes_of(one_shard) == bytes_of(shared)
     assert of_files[:, 2].tolist() == [n for n in FILE_CENTRES if n]
@@ -116,13 +115,13 @@ def test_threads__train_one_shard_as_one_thread_trains_a_shared_model(files: lis
 
 
 def test_threads__train_every_centre_once_when_they_share_a_model(files: list[PairFile]) -> None:
-    alone, together = (train(files, new_threads(n_threads, mode=TrainMode.SHARED)) for n_threads in (1, 4))
+    alone, together = (train(files, new_threads(files, n_threads, mode=TrainMode.SHARED)) for n_threads in (1, 4))
     assert np.array_equal(together[:, 1:], alone[:, 1:])
     np.testing.assert_allclose(together[:, 0], alone[:, 0], rtol=0.1)
 
 
 def test_threads__compile_once_for_whole_and_for_short_blocks(files: list[PairFile]) -> None:
-    threads = new_threads(1)
+    threads = new_threads(files, 1)
     lengths = [block.last - block.first for block in cut_blocks(files, threads.block_centres)]
     assert threads.block_centres in lengths
     assert min(lengths) < threads.block_centres

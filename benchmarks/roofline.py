@@ -23,7 +23,7 @@ from kernels.alias import build_alias, draw_alias
 from kernels.draws import uniform64
 from kernels.jit import inlined, kernel
 from kernels.lanes import FLOAT, INT64, Lanes
-from kernels.skipgram import fill_initial, new_vectors
+from kernels.vectors import fill_initial, new_vectors
 from kernels.tiles import (
     MAX_CONTEXTS,
     address_rows,

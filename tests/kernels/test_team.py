@@ -1,5 +1,6 @@
 """Threads that share counters: every number is handed out once, and nobody passes a barrier before all have come."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,10 +13,9 @@ N_THREADS = 8
 
 
 @kernel
-def claim_all(counters, index, last, claims, n_threads):
-    """Wait for all of the team, then claim numbers below `last` into `claims` in place until there are no more; how many."""
+def claim_all(counters, index, last, claims):
+    """Claim numbers below `last` into `claims` in place until there are no more; how many."""
     n = 0
-    wait_for_all(counters, 0, n_threads)
     while True:
         number = fetch_add(counters, index)
         if number >= last:
@@ -38,21 +38,29 @@ def take_turns(counters, turns, thread, n_turns, n_expected):
 
 
 def in_threads(function, arguments):
-    """The results of a function in threads of its own for each tuple of arguments."""
+    """The results of a function in threads of its own for each tuple of arguments, which begin together."""
+    begin = threading.Barrier(len(arguments))
+
+    def call(each):
+        begin.wait()
+        return function(*each)
+
     with ThreadPoolExecutor(len(arguments)) as pool:
-        return [done.result() for done in [pool.submit(function, *each) for each in arguments]]
+        return list(pool.map(call, arguments))
 
 
 def test_fetch_add__hands_out_every_number_once():
     n = 2_000_000
     counters = np.zeros(3 * COUNTER_STRIDE, np.int64)
     claims = [np.full(n, -1) for _ in range(N_THREADS)]
-    counts = in_threads(claim_all, [(counters, COUNTER_STRIDE, n, mine, N_THREADS) for mine in claims])
+    claim_all(counters, 0, -1, claims[0])  # compiled before all begin
+    counters[0] = 0
+    counts = in_threads(claim_all, [(counters, COUNTER_STRIDE, n, mine) for mine in claims])
     taken = np.concatenate([mine[:count] for mine, count in zip(claims, counts, strict=True)])
     assert np.array_equal(np.sort(taken), np.arange(n))
     assert all((np.diff(mine[:count]) > 0).all() for mine, count in zip(claims, counts, strict=True))
-    assert counters[::COUNTER_STRIDE].tolist() == [N_THREADS, n + N_THREADS, 0]
-    assert np.count_nonzero(counters) == 2
+    assert counters[::COUNTER_STRIDE].tolist() == [0, n + N_THREADS, 0]
+    assert np.count_nonzero(counters) == 1
 
 
 def turns_of(n_threads, n_turns, n_expected):

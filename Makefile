@@ -44,7 +44,10 @@ stress: $(READY)  ## the long tests: more shardings and passes of phrases
 
 bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and the README's tables
 	$(BIN)/python benchmarks/demo.py
-	$(BIN)/python benchmarks/against_gensim.py $(CORPUS)
+	$(BIN)/python -m benchmarks.against_gensim $(CORPUS)
+	$(BIN)/python -m benchmarks.against_gensim $(CORPUS) --dimensions 300 --epochs 1
+	$(BIN)/python -m benchmarks.shards $(CORPUS)
+	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python benchmarks/write_readme.py
 
 lock: $(READY)  ## resolve requirements.lock again

@@ -40,7 +40,7 @@ def main() -> None:
     first, first_s = run(*train)
     again, again_s = run(*train)
     answers = [run(*question) for question in QUESTIONS]
-    scores = json.loads(next((SCRATCH / "store" / "runs").glob("*.json")).read_text())["scores"]
+    scores = json.loads(next((SCRATCH / "store" / "runs").glob("*/record.json")).read_text())["scores"]
     if not scores["questions-words"] > FLOOR or "6 of 6 steps reused" not in again or "berlin" not in answers[1][0]:
         raise SystemExit(f"not a result:\n{first}\n{again}\n{answers}")
     result = {

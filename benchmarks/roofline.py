@@ -23,7 +23,6 @@ from kernels.alias import build_alias, draw_alias
 from kernels.draws import uniform64
 from kernels.jit import inlined, kernel
 from kernels.lanes import FLOAT, INT64, Lanes
-from kernels.skipgram import fill_initial, new_vectors
 from kernels.tiles import (
     MAX_CONTEXTS,
     address_rows,
@@ -36,6 +35,7 @@ from kernels.tiles import (
     update_window,
     update_window_ahead,
 )
+from kernels.vectors import fill_initial, new_vectors
 from kernels.windows import Window
 from pipeline.environment import environment
 from tests.reference import skipgram as reference

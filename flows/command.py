@@ -103,6 +103,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     The chain: snapshot, tokenize, phrases, vocabulary, pairs, train, evaluate.
 
     Killed or interrupted, the same command goes on after the last finished step.
+    Progress is in STORE/runs/RUN/progress.jsonl too.
     """
     from flows.quiet import prepare_environment
     from flows.server import temporary_server
@@ -222,17 +223,20 @@ def show(
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
-    """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went."""
+    """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went.
+
+    Runs that did not finish, or go on, are listed last; --json leaves them out.
+    """
     from flows.showing import show_run, show_runs
     from pipeline.models import find_model
-    from pipeline.store import Store
+    from pipeline.store import RUNS, Store
 
     where = Store(_store_path(store))
     if reference:
         model = find_model(where, reference)
         _print_json(model.run) if as_json else show_run(where, model, _console())
     else:
-        _print_json(where.records("runs")) if as_json else show_runs(where, _console())
+        _print_json(where.records(RUNS)) if as_json else show_runs(where, _console())
 
 
 @app.command

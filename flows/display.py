@@ -1,10 +1,7 @@
 """How a run looks while it goes on: bars on a terminal, log lines elsewhere, JSON lines for machines. Listeners for the same events."""
 
 import json
-import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
@@ -12,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from flows.report import readable_bytes
-from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted
+from flows.report import figure_texts, readable_bytes
+from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted, values_of
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -27,16 +24,6 @@ class Display(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
-
-
-def figures_text(event: StepAdvanced) -> str:
-    """Words/s, loss and learning rate, as far as the step has them."""
-    texts: dict[str, Callable[[float], str]] = {
-        "words_per_s": lambda value: f"{value / 1e6:.2f} M words/s",
-        "loss": lambda value: f"loss {value:.4f}",
-        "learning_rate": lambda value: f"rate {value:.5f}",
-    }
-    return "  ".join(text(event.figures[name]) for name, text in texts.items() if name in event.figures)
 
 
 def finished_text(event: StepFinished) -> str:
@@ -67,13 +54,15 @@ class Bars:
             case StepStarted():
                 self.tasks[event.step] = self.progress.add_task(event.step, total=None, figures=event.reason)
             case StepAdvanced() if event.step in self.tasks:
-                figures = figures_text(event) or f"{event.n_done:,} of {event.n_total:,} {event.unit}"
+                figures = "  ".join(figure_texts(event)) or f"{event.n_done:,} of {event.n_total:,} {event.unit}"
                 self.progress.update(self.tasks[event.step], total=event.n_total, completed=event.n_done, figures=figures)
             case StepFinished():
                 if event.step in self.tasks:
                     self.progress.remove_task(self.tasks.pop(event.step))
                 mark = ("= ", "green") if event.reused else ("+ ", "bold green")
                 self.progress.console.print(Text.assemble(mark, finished_text(event)))
+            case RunWarned():
+                self.progress.console.print(Text.assemble(("! ", "bold yellow"), event.message))
             case _:
                 pass
 
@@ -98,10 +87,13 @@ class Lines:
             case StepStarted():
                 self._line(f"{event.step:<12} starts: {event.reason}")
             case StepAdvanced() if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
-                left = f"  {event.figures['left_s']:.0f} s left" if "left_s" in event.figures else ""
-                self._line(f"{event.step:<12} {event.n_done / max(1, event.n_total):>7.0%}  {figures_text(event)}{left}")
+                left = [f"{event.figures['left_s']:.0f} s left"] if "left_s" in event.figures else []
+                done = f"{event.step:<12} {event.n_done / max(1, event.n_total):>7.0%}"
+                self._line("  ".join([done, *figure_texts(event), *left]))
             case StepFinished():
                 self._line(finished_text(event))
+            case RunWarned():
+                self._line(f"warning: {event.message}")
             case _:
                 pass
 
@@ -123,10 +115,7 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        values = {"event": type(event).__name__, **asdict(event)}
-        if "figures" in values:  # JSON knows no infinity, and a loss can be one just before training gives up
-            values["figures"] = {name: value if math.isfinite(value) else None for name, value in values["figures"].items()}
-        self.out.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
+        self.out.write(json.dumps(values_of(event), ensure_ascii=False, allow_nan=False) + "\n")
         self.out.flush()
 
     def __enter__(self) -> Self:

@@ -4,14 +4,19 @@ import signal
 import threading
 from types import FrameType
 
-from pipeline.events import Event
+from pipeline.events import Event, StepFinished, StepStarted
 
 INTERRUPTED = 130  # the exit code of a command that was interrupted
 SECONDS_TO_NEXT_TRY = 0.05
 
 
 def hear_interruptions(event: Event | None = None) -> None:
-    """Put our handlers in place; as a listener also after Prefect, at the start of a flow, has put its own there."""
+    """Put our handlers in place; as a listener also after Prefect, at the start of a flow, has put its own there.
+
+    Not while a step computes: training has handlers of its own, which write a checkpoint first.
+    """
+    if event is not None and not isinstance(event, StepStarted | StepFinished):
+        return
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, _interrupt)

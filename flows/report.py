@@ -1,12 +1,13 @@
 """Runs, plans and scores as text for people: rich tables for the terminal, Markdown and rows for Prefect."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
 from pipeline.artifact import Artifact
+from pipeline.events import StepAdvanced
 from pipeline.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
 from pipeline.tables import read_table
 
@@ -17,6 +18,17 @@ def readable_bytes(n_bytes: float) -> str:
     """A size with three digits: 1.23 MB."""
     power = min(len(UNITS) - 1, int(math.log10(max(n_bytes, 1)) // 3))
     return f"{n_bytes / 1000**power:.3g} {UNITS[power]}"
+
+
+def figure_texts(event: StepAdvanced) -> list[str]:
+    """Words, words/s, loss and learning rate, as far as the step has them."""
+    texts: dict[str, Callable[[float], str]] = {
+        "words": lambda value: f"{value / 1e6:.2f} M words",
+        "words_per_s": lambda value: f"{value / 1e6:.2f} M words/s",
+        "loss": lambda value: f"loss {value:.4f}",
+        "learning_rate": lambda value: f"rate {value:.5f}",
+    }
+    return [text(event.figures[name]) for name, text in texts.items() if name in event.figures]
 
 
 def score_rows(evaluation: Artifact) -> list[dict[str, Any]]:

@@ -1,14 +1,17 @@
 """What `corpus2vec show` prints: the runs of a store, or one run with its steps, scores and tallies."""
 
+from typing import Any
+
 from rich.console import Console
 
 from flows.report import readable_bytes, score_rows, table_of
+from pipeline.journal import unfinished_runs
 from pipeline.models import Model
 from pipeline.store import RUNS, Store
 
 
 def show_runs(store: Store, console: Console) -> None:
-    """One line a run, newest first."""
+    """One line a run, newest first; then those that did not finish, or go on."""
     rows = []
     for run in reversed(store.records(RUNS)):
         train = next(step for step in run["steps"] if step["step"] == "train")
@@ -22,10 +25,37 @@ def show_runs(store: Store, console: Console) -> None:
                 "scores": scores,
             }
         )
+    unfinished = [
+        {"run": run.run, "model": run.name, "last heard": run.last.get("time", ""), "unfinished": last_words(run.last)}
+        for run in unfinished_runs(store)
+    ]
     if rows:
         console.print(table_of(rows, right=("seconds",)))
-    else:
+    if rows and unfinished:
+        console.print()
+    if unfinished:
+        console.print(table_of(unfinished))
+    if not rows and not unfinished:
         console.print(f"No runs yet in {store.root}. Train a model: corpus2vec train CONFIG", markup=False)
+
+
+def last_words(line: dict[str, Any]) -> str:
+    """The last line of a journal in words; the first one of an error's."""
+    match line:
+        case {"event": "StepStarted", "step": step}:
+            return f"{step} started"
+        case {"event": "StepAdvanced", "step": step, "n_done": n_done, "n_total": n_total}:
+            return f"{step} {n_done / max(1, n_total):.0%}"
+        case {"event": "StepFinished", "step": step}:
+            return f"{step} finished"
+        case {"event": "RunFailed", "error": error}:
+            return f"failed: {error.partition(chr(10))[0]}"
+        case {"event": "RunInterrupted"}:
+            return "interrupted"
+        case {"event": "RunStopped"}:
+            return "stopped"
+        case _:
+            return ""
 
 
 def show_run(store: Store, model: Model, console: Console) -> None:

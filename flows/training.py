@@ -1,4 +1,4 @@
-"""The Prefect flow that trains: one task for each step of the chain, and the scores as Prefect artifacts.
+"""The Prefect flow that trains: one task for each step of the chain; progress and scores as Prefect artifacts.
 
 The store alone decides what is fresh, so Prefect's own result cache is off. Importing this module imports Prefect, which takes a second.
 """
@@ -11,8 +11,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
+from flows.artifacts import ProgressArtifacts
 from flows.report import run_report, score_rows
 from pipeline.configuration import Configuration
+from pipeline.events import listening
 from pipeline.run import Run, StepRecord
 from pipeline.stage import Step
 from pipeline.store import Store
@@ -28,8 +30,12 @@ def train_word_vectors(configuration: Configuration) -> dict[str, Any]:
     Corpus2VecError
         Whatever a step finds wrong. What was finished before is kept, and the next run goes on from there.
     """
-    with DaskWorkers(configuration.cluster) as workers:
-        run = Run(configuration, Store(Path(configuration.store.path)), workers)
+    with (
+        DaskWorkers(configuration.cluster) as workers,
+        Run(configuration, Store(Path(configuration.store.path)), workers) as run,
+        ProgressArtifacts() as progress,
+        listening(progress),
+    ):
         for step in run.steps:
             perform(run, step)
         record = run.finish(started_by=f"prefect flow run {flow_run.id}")

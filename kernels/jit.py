@@ -1,7 +1,8 @@
 """The one place that compiles: `kernel` for what Python calls, `inlined` for what kernels call.
 
 Numba's own cache looks only at the file of the compiled function, so an edited callee in another file would go on living in old
-machine code. Here the cache directory carries a digest of every source file of this package: an edit anywhere compiles anew.
+machine code. Here the cache directory carries a digest of every source file of this package: an edit anywhere compiles anew. It also
+compares pickled closures, which for a closure over another kernel differ in every process; here a kernel counts as its own closure.
 """
 
 import functools
@@ -9,9 +10,11 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache
+from numba.core.dispatcher import Dispatcher
 
 # No nnan and ninf: a diverging run must be able to see its NaN. Reassociation lets reductions vectorise.
 FASTMATH = {"arcp", "contract", "nsz", "reassoc"}
@@ -23,18 +26,39 @@ R = TypeVar("R")
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A function compiled on its first call, cached on disk, that runs without the GIL."""
+    compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
     outer = numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.CACHE_DIR = str(_cache_directory(outer))  # type: ignore[attr-defined]
     try:
-        compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
+        vars(compiled)["_cache"] = _Cache(function)  # type: ignore[no-untyped-call]
     finally:
         numba.config.CACHE_DIR = outer  # type: ignore[attr-defined]
     return compiled
 
 
+class _Cache(FunctionCache):
+    """Machine code on disk, known by signature, processor and the constants that the function was made with."""
+
+    def _index_key(self, signature: Any, codegen: Any) -> tuple[Any, ...]:
+        return (signature, codegen.magic_tuple(), self._py_func.__code__.co_code, _closure(self._py_func))
+
+
+def _closure(function: Any) -> tuple[Any, ...]:
+    """The constants in the closure of a function and of the compiled functions in it; all code is in the digest of the sources."""
+    values = (cell.cell_contents for cell in function.__closure__ or ())
+    return tuple((v.py_func.__qualname__, _closure(v.py_func)) if isinstance(v, Dispatcher) else v for v in values)
+
+
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """A small function that LLVM folds into the kernels that call it; it has no cache entry of its own."""
     compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
+    return compiled
+
+
+def exact(function: Callable[P, R]) -> Callable[P, R]:
+    """As `inlined`, but every float operation is done as it is written: for sums that several kernels must agree on to the bit."""
+    # An option that is not given is taken from the caller, which would fuse and reorder.
+    compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=False, error_model="numpy")(function)
     return compiled
 
 

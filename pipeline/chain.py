@@ -23,7 +23,7 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
     steps += [
         Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}),
         Step("pairs", pairs.STAGE, configuration.pairs, configuration.pairs.model_dump(), {"text": text, "vocabulary": "vocabulary"}),
-        Step("train", train.STAGE, configuration.train, configuration.train.model_dump(), {"pairs": "pairs", "vocabulary": "vocabulary"}),
+        Step("train", train.STAGE, configuration.train, configuration.train.parameters(), {"pairs": "pairs", "vocabulary": "vocabulary"}),
         Step("evaluate", evaluate.STAGE, configuration.evaluate, scoring, {"vectors": "train"}),
     ]
     return tuple(steps)

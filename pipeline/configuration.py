@@ -4,7 +4,7 @@ A stage's section is its semantic parameters and goes into its key. How to run (
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,6 +29,20 @@ class WindowKind(StrEnum):
 
     DYNAMIC = "dynamic"
     FIXED = "fixed"
+
+
+class TrainMode(StrEnum):
+    """Shards of a fixed number, merged in a fixed order: the same bytes for any number of threads and workers; or one shared model."""
+
+    REPRODUCIBLE = "reproducible"
+    SHARED = "shared"
+
+
+class NoiseDraws(StrEnum):
+    """Which examples share noise words: all pairs of a window (Ji et al. 2016), or none (the reference program)."""
+
+    PER_WINDOW = "per_window"
+    PER_PAIR = "per_pair"
 
 
 class AnalogyMethod(StrEnum):
@@ -111,7 +125,9 @@ class Train(Section):
     dimensions: Annotated[int, Field(ge=1, le=1024)] = 100
     """Numbers in a vector."""
     negatives: Annotated[int, Field(ge=1, le=64)] = 5
-    """Noise words for every window."""
+    """Noise words for every true word."""
+    noise_draws: NoiseDraws = NoiseDraws.PER_WINDOW
+    """per_window: all pairs of a window share their noise words; per_pair: each draws its own, as word2vec does, and takes much longer."""
     noise_power: Annotated[float, Field(ge=0, le=2)] = 0.75
     """Noise words are drawn in proportion to count ** noise_power."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.025
@@ -120,12 +136,20 @@ class Train(Section):
     """At the last word."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Seed of the first vectors and of the noise."""
+    mode: TrainMode = TrainMode.REPRODUCIBLE
+    """reproducible: the same bytes for any number of threads and workers; shared: threads change one model without locks."""
+    shards: Annotated[int, Field(ge=1, le=64)] = 4
+    """Parts that train at the same time in reproducible mode, each a copy of the model: no more threads or workers than that are of use."""
 
     @model_validator(mode="after")
     def _falling_rate(self) -> "Train":
         if self.min_learning_rate > self.learning_rate:
             raise ValueError("min_learning_rate is above learning_rate")
         return self
+
+    def parameters(self) -> dict[str, Any]:
+        """What changes the result."""
+        return self.model_dump(exclude={"shards"} if self.mode is TrainMode.SHARED else set())
 
 
 class Evaluate(Section):
@@ -149,7 +173,7 @@ class StoreSection(Section):
 
 
 class Cluster(Section):
-    """How to run. Changes no byte up to the pairs."""
+    """How to run. Changes no byte of any result, unless train.mode is shared."""
 
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """Threads for training and for a local Dask cluster; 0: one for each core."""
@@ -157,6 +181,8 @@ class Cluster(Section):
     """Local Dask workers as processes instead of threads; 0: none."""
     address: str = ""
     """A running Dask scheduler, such as tcp://host:8786; its workers must see the same files."""
+    checkpoint_s: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds of training between two checkpoints, or more where writing one would take over a twentieth of the time."""
 
 
 class Configuration(Section):

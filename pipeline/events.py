@@ -1,13 +1,15 @@
-"""What happens during a run, as values: the same events feed the progress bar, the log lines and the JSON lines.
+"""What happens during a run, as values: the same events feed the bar, the log, the JSON lines, the journal of the run and Prefect.
 
 Whoever computes calls `emit`; whoever shows calls `listening`. The listeners live in a context variable, so that they follow a run through
 Prefect's tasks without being a parameter of any, and two runs in one process do not hear each other.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class StepAdvanced:
     n_done: int
     n_total: int
     unit: str  # what is counted: "shards", "words" ...
-    figures: dict[str, float] = field(default_factory=dict)  # words_per_s, loss, learning_rate ...
+    figures: dict[str, float] = field(default_factory=dict)  # words, words_per_s, left_s, loss, learning_rate ...
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,31 @@ class StepFinished:
     summary: str  # one line: what came out
 
 
-Event = StepStarted | StepAdvanced | StepFinished
+@dataclass(frozen=True)
+class RunWarned:
+    """Something beside the work went wrong; the work goes on."""
+
+    message: str
+
+
+Event = StepStarted | StepAdvanced | StepFinished | RunWarned
 Listener = Callable[[Event], None]
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
 def emit(event: Event) -> None:
-    """Tell every listener of this run."""
-    for listener in _listeners.get():
+    """Tell every listener of this run, the innermost first: what is shown is in the journal already."""
+    for listener in reversed(_listeners.get()):
         listener(event)
+
+
+def values_of(event: Event) -> dict[str, Any]:
+    """An event as values for JSON, which knows no infinity: a loss can be one just before training gives up, and is None then."""
+    values = {"event": type(event).__name__, **asdict(event)}
+    if "figures" in values:
+        values["figures"] = {name: value if math.isfinite(value) else None for name, value in values["figures"].items()}
+    return values
 
 
 @contextlib.contextmanager

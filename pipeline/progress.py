@@ -13,20 +13,25 @@ class Progress:
 
     def __init__(self, step: str, n_total: int, unit: str) -> None:
         self.step, self.n_total, self.unit = step, n_total, unit
-        self.n_done = 0
-        self.n_words = 0.0
+        self.n_done = self.n_done_before = 0
+        self.n_words = self.n_words_before = 0.0
         self.started = time.monotonic()
         self.emitted = -SECONDS_BETWEEN_EVENTS
 
+    def go_on_from(self, n_units: int, n_words: float) -> None:
+        """Count what an earlier run has done already; speed and time left come from what this one does."""
+        self.n_done = self.n_done_before = n_units
+        self.n_words = self.n_words_before = n_words
+
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the step began."""
+        """Seconds since the step began here."""
         return time.monotonic() - self.started
 
     @property
     def words_per_s(self) -> float:
         """Words of text a second, over all passes."""
-        return self.n_words / max(self.elapsed_s, 1e-9)
+        return (self.n_words - self.n_words_before) / max(self.elapsed_s, 1e-9)
 
     def advance(self, n_units: int, n_words: float, figures: Mapping[str, float] | None = None) -> None:
         """Note finished work, with figures of its own where a step has more to tell than words a second."""
@@ -34,6 +39,6 @@ class Progress:
         self.n_words += n_words
         if self.elapsed_s - self.emitted >= SECONDS_BETWEEN_EVENTS or self.n_done == self.n_total:
             self.emitted = self.elapsed_s
-            left_s = self.elapsed_s * (self.n_total - self.n_done) / max(1, self.n_done)
-            known = {"words_per_s": self.words_per_s, "left_s": left_s, **(figures or {})}
+            left_s = self.elapsed_s * (self.n_total - self.n_done) / max(1, self.n_done - self.n_done_before)
+            known = {"words": float(round(self.n_words)), "words_per_s": self.words_per_s, "left_s": left_s, **(figures or {})}
             emit(StepAdvanced(self.step, self.n_done, self.n_total, self.unit, known))

@@ -6,7 +6,8 @@ The constants are measured on English Wikipedia (data/wiki-20mb and five times a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.configuration import Configuration
+from kernels.vectors import row_floats
+from pipeline.configuration import Configuration, TrainMode
 from pipeline.corpus import SourceShard
 from pipeline.plan import StepPlan
 from pipeline.schemas import VECTORS_FILE
@@ -22,6 +23,7 @@ DISK_BYTES_A_TOKEN = 1.9
 DISK_BYTES_A_CENTRE = 2.4
 MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do
 PROCESS_BYTES = 600_000_000  # interpreter, Arrow, Numba and its compiler, Dask, Prefect, and the process of its server
+WORD_BYTES = 100  # of a word in training: its text, count, noise, and when it is merged
 READING_BYTES = 60_000_000  # a block, a row group and the character table for each worker
 
 
@@ -66,14 +68,16 @@ class _Sizes:
         n_words, dimensions = self.n_words, self.configuration.train.dimensions
         n_sentences = self.n_tokens / TOKENS_A_SENTENCE
         part_bytes = 5 * SENTENCES_A_PART * min(TOKENS_A_SENTENCE, self.n_tokens)
-        matrix_bytes = n_words * 4 * (dimensions + -dimensions % 16)
+        matrix_bytes = 4 * n_words * row_floats(dimensions)
+        train = self.configuration.train
+        n_models = train.shards + 1 if train.mode is TrainMode.REPRODUCIBLE and train.shards > 1 else 1
         n_rows, disk, memory = {
             "snapshot": (self.n_shards, 200 * self.n_shards, 0),
             "tokenize": (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0),
             "phrases": (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 40 * n_words),
             "vocabulary": (n_words, 10 * n_words, 400 * n_words),
             "pairs": (n_sentences * self.configuration.pairs.epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes),
-            "train": (n_words, n_words * 8 * dimensions, 4 * matrix_bytes + 2 * part_bytes),
+            "train": (n_words, n_words * 8 * dimensions, 2 * n_models * matrix_bytes + 2 * part_bytes + WORD_BYTES * n_words),
             "evaluate": (20, 5_000, 2 * matrix_bytes + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)),
         }[name]
         return Projection(int(n_rows), int(disk), int(PROCESS_BYTES + READING_BYTES + memory))

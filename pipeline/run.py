@@ -1,9 +1,11 @@
 """A run: walk the chain, reuse what is there, build what is not, and leave a record. The flow decides when and where; this decides what."""
 
+import contextlib
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from uuid import uuid4
 
 from pipeline.artifact import Artifact, Manifest
@@ -12,7 +14,8 @@ from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.environment import environment
 from pipeline.evaluation_sets import find_evaluation_files
-from pipeline.events import StepFinished, StepStarted, emit
+from pipeline.events import StepFinished, StepStarted, emit, listening
+from pipeline.journal import Journal
 from pipeline.plan import StepPlan, Wanted, plan_step
 from pipeline.progress import Progress
 from pipeline.stage import Inputs, Job, Step
@@ -35,7 +38,13 @@ class StepRecord:
 
 
 class Run:
-    """One walk over the chain. `perform` the steps in order, then `finish`."""
+    """One walk over the chain: in a `with`, which keeps the journal, `perform` the steps in order, then `finish`.
+
+    Raises
+    ------
+    ConfigurationError, InputError
+        When the corpus or an evaluation set is missing or cannot be used: nothing of this run is in the store then.
+    """
 
     def __init__(self, configuration: Configuration, store: Store, workers: Workers) -> None:
         # Absolute, because workers may have another working directory.
@@ -48,6 +57,18 @@ class Run:
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
         self.records: list[StepRecord] = []
+        self.journal = Journal(self.store, self.id, configuration.name)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(listening(self.journal))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.journal.end(error)
+        finally:
+            self._stack.close()
 
     def perform(self, step: Step) -> StepRecord:
         """Reuse or build the artifacts of one step.
@@ -77,18 +98,19 @@ class Run:
         return record
 
     def finish(self, started_by: str) -> dict[str, Any]:
-        """Write the record of the run, and return it.
+        """Write the record of the run, and return it. From now on the run counts as finished.
 
         Raises
         ------
         StoreError
             When the store cannot be written.
         """
+        elapsed_s = round((datetime.now(UTC) - self.started).total_seconds(), 3)
         record = {
             "id": self.id,
             "name": self.configuration.name,
             "started": self.started.isoformat(timespec="seconds"),
-            "elapsed_s": round((datetime.now(UTC) - self.started).total_seconds(), 3),
+            "elapsed_s": elapsed_s,
             "observing_s": round(self.observing_s, 3),  # finding and hashing the corpus
             "started_by": started_by,
             "configuration": self.configuration.model_dump(mode="json"),
@@ -101,6 +123,7 @@ class Run:
             "environment": environment(),
         }
         self.store.write_record(RUNS, self.id, record)
+        self.journal.finish(elapsed_s)
         return record
 
     def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[Artifact, ...]:
@@ -142,8 +165,10 @@ def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, wor
     """
     started = time.monotonic()
     stage = step.stage
+    checkpoints = store.checkpoints(wanted.key, workers.checkpoint_s)
     with store.building(stage.name, wanted.key) as directory:
-        outcome = stage.build(Job(step.name, directory, step.settings, step.parameters, inputs, wanted.unit.material, workers))
+        job = Job(step.name, directory, step.settings, step.parameters, inputs, wanted.unit.material, workers, checkpoints)
+        outcome = stage.build(job)
         manifest = Manifest(
             stage=stage.name,
             stage_version=stage.version,
@@ -157,7 +182,9 @@ def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, wor
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
             elapsed_s=round(time.monotonic() - started, 3),
         )
-        return store.commit(directory, manifest)
+        artifact = store.commit(directory, manifest)
+    checkpoints.clear()
+    return artifact
 
 
 def summarize(artifacts: tuple[Artifact, ...]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pipeline.artifact import Artifact, FileRecord, Link, Tally
+from pipeline.checkpoints import Checkpoints
 from pipeline.configuration import Section
 from pipeline.corpus import Observed
 from pipeline.keys import digest_of
@@ -34,6 +35,7 @@ class Job(Generic[S]):
     inputs: Inputs
     material: Any
     workers: Workers
+    checkpoints: Checkpoints  # of this build; they outlive a killed process
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent. The only module that creates, renames or removes in a store.
 
+What a run leaves is in `<store>/runs/<run>/`: its journal grows line by line while it goes on, and its record is written in one step at the
+end. A directory there without a record is of a run that goes on, or did not finish.
+
 A build works in a directory of its own beside the target, whose name starts with a dot. It becomes the artifact by one rename, after every
 file and the manifest have reached the disk. A killed build leaves only such a directory; the next run removes it.
 """
@@ -9,17 +12,19 @@ import errno
 import json
 import os
 import shutil
-import socket
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.artifact import MANIFEST, Artifact, Manifest
+from pipeline.atomic import remove_abandoned, sync, working_path
+from pipeline.checkpoints import Checkpoints
 from pipeline.errors import StoreError
 
 RUNS = "runs"  # the kind of records that runs leave
+CHECKPOINTS = "checkpoints"  # of builds that are not finished
+RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -71,10 +76,10 @@ class Store:
             When the store cannot be written, or the disk is full, here or anywhere in the body.
         """
         target = self._directory(stage, key)
-        working = _working_path(target)
+        working = working_path(target)
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(target.parent)
+            remove_abandoned(target.parent)
             try:  # around mkdir too: Ctrl-C is heard as soon as the call returns
                 working.mkdir()
                 yield working
@@ -89,21 +94,25 @@ class Store:
         target = self._directory(manifest.stage, manifest.key)
         (working / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         for path in sorted(working.rglob("*"), reverse=True):
-            _sync(path)
-        _sync(working)
+            sync(path)
+        sync(working)
         try:
             working.rename(target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             return Artifact(target, Manifest.read(target / MANIFEST))
-        _sync(target.parent)
+        sync(target.parent)
         return Artifact(target, manifest)
 
     def remove_abandoned(self) -> None:
-        """Remove what killed processes of this machine have left unfinished, in every stage."""
-        for directory in self.root.glob("[!.]*/"):
-            _remove_abandoned(directory)
+        """Remove what killed processes of this machine have left half written: builds in every stage, and records. Journals stay."""
+        for directory in (*self.root.glob("[!.]*/"), *self.root.glob(f"{RUNS}/[!.]*/")):
+            remove_abandoned(directory)
+
+    def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
+        """The checkpoints of the build of one artifact."""
+        return Checkpoints(self.root / CHECKPOINTS / key[:KEY_LETTERS], seconds_between)
 
     def make_directory(self, name: str) -> Path:
         """A directory in the store for something that is no artifact.
@@ -119,21 +128,20 @@ class Store:
         return path
 
     def write_record(self, kind: str, name: str, content: dict[str, Any]) -> Path:
-        """Write a small JSON record (a run, say) in one step.
+        """Write the record of something that is over (a run, say) in one step: `<store>/<kind>/<name>/record.json`.
 
         Raises
         ------
         StoreError
             When the store cannot be written.
         """
-        target = self.root / kind / f"{name}.json"
+        target = self.root / kind / name / RECORD
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(target.parent)
-            working = _working_path(target)
+            working = working_path(target)
             try:
                 working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-                _sync(working)
+                sync(working)
                 working.replace(target)
             finally:
                 working.unlink(missing_ok=True)
@@ -141,7 +149,29 @@ class Store:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """All records of a kind, by name, newest last."""
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.root / kind).glob("[!.]*.json"))]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
+
+    def without_record(self, kind: str) -> list[Path]:
+        """The directories of a kind that have no record (yet), by name, newest last."""
+        return [path for path in sorted((self.root / kind).glob("[!.]*/")) if not (path / RECORD).exists()]
+
+    def append_line(self, kind: str, name: str, file: str, line: str) -> None:
+        """Add a line to a file beside a record; who reads it sees the line at once. Killed in between, it is there or is not.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written, or the disk is full.
+        OSError
+            When the file cannot be written for another reason.
+        """
+        path = self.root / kind / name / file
+        content = (line + "\n").encode("utf-8", "backslashreplace")  # a path may hold what is not Unicode; in JSON that is an escape
+        with self._explained_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as lines:
+                if lines.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def _directory(self, stage: str, key: str) -> Path:
         return self.root / stage / key[:KEY_LETTERS]
@@ -168,27 +198,3 @@ class Store:
                     remedy="Choose another place: --set store.path=DIRECTORY, or in the configuration [store] path = ...",
                 ) from error
             raise
-
-
-def _working_path(target: Path) -> Path:
-    """A hidden name beside the target that says which process writes there."""
-    return target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or a directory's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove what processes of this machine that are gone were writing."""
-    for path in parent.glob(f".*.{socket.gethostname()}.*"):
-        process = path.name.split(".")[-2]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # a record is a file, not a directory
-                path.unlink(missing_ok=True)

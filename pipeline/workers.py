@@ -3,6 +3,7 @@
 Tasks get paths and return small records; no data passes through here.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -22,6 +23,10 @@ class Workers(Protocol):
     def n_threads(self) -> int:
         """Threads that a computation in this process may use."""
 
+    @property
+    def checkpoint_s(self) -> float:
+        """Seconds between two checkpoints of a long computation."""
+
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """The results in the order of the items; `on_done` hears each as it comes.
 
@@ -33,6 +38,7 @@ class InPlace:
     """One task after the other, here: on a worker, whose build is itself one of many tasks."""
 
     n_threads = 1
+    checkpoint_s = math.inf
 
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""
@@ -54,6 +60,11 @@ class DaskWorkers:
     def n_threads(self) -> int:
         """The configured number, or one for each core that this process may use."""
         return self.cluster.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def checkpoint_s(self) -> float:
+        """The configured number."""
+        return self.cluster.checkpoint_s
 
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""

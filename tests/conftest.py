@@ -16,6 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipeline.journal import JOURNAL
+from pipeline.store import RUNS
+
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("corpus2vec")
 
@@ -87,6 +90,11 @@ class Project:
     def train(self, *overrides: str) -> Finished:
         """`corpus2vec train` with JSON lines."""
         return self.run("train", "small.toml", "--json", *(f"--set={override}" for override in overrides))
+
+    def journal(self, run: str) -> list[dict]:
+        """The lines of the journal of a run."""
+        lines = (self.store / RUNS / run / JOURNAL).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
 
 
 SMALL = """

@@ -1,210 +1,208 @@
-"""train: pairs and vocabulary into vectors. Reads the pair files one ahead of the kernel, so memory does not grow with the corpus.
+"""train: pairs and vocabulary into vectors, block by block; between two blocks the model is whole, and can be saved and watched.
 
-Threads share one model without locks: with more than one the result depends on their timing. With one it is a pure function of the pairs,
-the parameters and the seed.
+In reproducible mode the result is a pure function of the pairs, the parameters and the seed, on one type of processor; in shared mode it
+depends on the timing of the threads. Who trains is in `pipeline.training`.
 """
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kernels.alias import build_alias
-from kernels.draws import Purpose, derive_key
-from kernels.skipgram import fill_initial, new_vectors, train_skipgram
+from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
+from kernels.tiles import simd_width
 from pipeline.artifact import Artifact, FileRecord, Tally
-from pipeline.configuration import Train
+from pipeline.configuration import NoiseDraws, SubsampleFormula, Train, TrainMode, WindowKind
 from pipeline.errors import TrainingError
+from pipeline.events import StepStarted, emit
+from pipeline.interruption import noted_interruptions
 from pipeline.progress import Progress
-from pipeline.schemas import PAIRS, ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
+from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import Text, count_elements, flat_lists, read_table, write_table
+from pipeline.tables import read_table, write_table
+from pipeline.training.model import Model, noise_weights
+from pipeline.training.pair_files import Block, PairFile, PairReader, cut_blocks, pair_files
+from pipeline.training.schedule import MergeSchedule, merge_schedule
+from pipeline.training.threads import Threads
 
-CENTRES_A_SLICE = 20_000  # about 10 ms of one thread: how soon a stop is heard, and how even the threads' shares are
+DIVERGED = 2.0  # times the loss of vectors of zeros
+ROWS_A_BATCH = 65_536  # of the vectors, when they are written
 
 
-@dataclass(frozen=True)
+@dataclass
 class Round:
-    """What one pair file gave."""
+    """What one pair file gave so far."""
 
     epoch: int
-    n_centres: int
-    n_pairs: int
+    centres: int
+    pairs: int
     loss_sum: float
     learning_rate: float
 
 
-@dataclass(frozen=True)
-class PairFile:
-    """One file of pairs at its place in the run."""
+@dataclass
+class Position:
+    """How far a run has come, and what it saw: with the model, all that a checkpoint needs."""
 
-    path: Path
-    epoch: int
-    first_centre: int  # centres trained before it
-    n_centres: int
-    words_a_centre: float  # words of the raw text for each centre that stayed
+    n_blocks: int = 0
+    rounds: list[Round] = field(default_factory=list)
+    training_s: float = 0.0
 
+    @property
+    def n_centres(self) -> int:
+        """Centres trained."""
+        return sum(done.centres for done in self.rounds)
 
-class Model:
-    """The two matrices, the noise and the schedule of one training run."""
+    def advance(self, block: Block, file: PairFile, tallies: npt.NDArray[np.float64], rate: float) -> None:
+        """Note a finished block."""
+        if block.first == 0:
+            self.rounds.append(Round(file.epoch, 0, 0, 0.0, rate))
+        done = self.rounds[-1]
+        done.loss_sum += float(tallies[0])
+        done.pairs += int(tallies[1])
+        done.centres += int(tallies[2])
+        done.learning_rate = rate
+        self.n_blocks += 1
 
-    def __init__(self, settings: Train, counts: npt.NDArray[np.int64], n_centres: int) -> None:
-        self.settings, self.n_centres = settings, n_centres
-        self.input = new_vectors(len(counts), settings.dimensions)
-        self.output = new_vectors(len(counts), settings.dimensions)
-        seed = np.uint64(settings.seed)
-        # Numba returns a Python int, and takes one for signed after a small one was seen: half of all keys would not fit.
-        initial_key, self.noise_key = (np.uint64(derive_key(seed, np.uint64(purpose))) for purpose in (Purpose.INITIAL, Purpose.NOISE))
-        fill_initial(self.input, settings.dimensions, initial_key)
-        self.threshold, self.other = build_alias(counts.astype(np.float64) ** settings.noise_power)
-
-    def rate(self, n_trained: int) -> float:
-        """The learning rate after so many centres."""
-        start, end = self.settings.learning_rate, self.settings.min_learning_rate
-        return max(end, start - (start - end) * n_trained / self.n_centres)
-
-    def train(self, text: Text, radius: npt.NDArray[np.uint8], first: int, last: int, first_centre: int) -> npt.NDArray[np.float64]:
-        """Train sentences first..last-1 of a file whose first centre has this number in the run; loss, pairs and centres."""
-        tallies = np.zeros(3, dtype=np.float64)
-        train_skipgram(
-            text.codes,
-            text.offsets,
-            radius,
-            first,
-            last,
-            first_centre,
-            self.input,
-            self.output,
-            self.threshold,
-            self.other,
-            self.settings.dimensions,
-            self.settings.negatives,
-            self.noise_key,
-            self.settings.learning_rate,
-            self.settings.min_learning_rate,
-            self.n_centres,
-            tallies,
-        )
-        return tallies
+    @staticmethod
+    def of_state(state: dict[str, Any]) -> "Position":
+        """The position that `asdict` made a state of."""
+        return Position(state["n_blocks"], [Round(**done) for done in state["rounds"]], state["training_s"])
 
 
 def build(job: Job[Train]) -> Outcome:
-    """Train and write the vectors and the table of rounds.
+    """Train, from the newest checkpoint if there is one, and write the vectors and the table of rounds.
 
     Raises
     ------
     TrainingError
-        When the loss is no longer finite.
+        When the loss is no longer finite, or far above that of vectors that know nothing.
+    KeyboardInterrupt
+        After SIGINT or SIGTERM, with a checkpoint behind it.
     """
     vocabulary = read_table(job.inputs["vocabulary"][0].path(VOCABULARY_FILE), VOCABULARY)
+    counts = vocabulary["count"].to_numpy()
     pairs = job.inputs["pairs"][0]
-    files = list(_pair_files(pairs))
-    n_centres = files[-1].first_centre + files[-1].n_centres
-    model = Model(job.settings, vocabulary["count"].to_numpy(), n_centres)
-    progress = Progress(job.step, n_centres, "centres")
-    rounds = []
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(job.workers.n_threads) as threads:
-        following = reader.submit(_read_pairs, files[0].path)
-        for file, after in zip(files, [*files[1:], None], strict=True):
-            text, radius = following.result()
-            if after:
-                following = reader.submit(_read_pairs, after.path)
-            rounds.append(_train_file(model, file, text, radius, threads, progress))
-    training_s, words_per_s = progress.elapsed_s, progress.words_per_s
-    losses = [done.loss_sum for done in rounds]
-    n_pairs = sum(done.n_pairs for done in rounds)
-    last = max(done.epoch for done in rounds if done.n_pairs)  # of a tiny text the last epoch may have drawn nothing
-    last_epoch = [done for done in rounds if done.epoch == last]
+    files = pair_files(pairs)
+    model = Model(job.settings, counts, sum(file.n_centres for file in files))
+    schedule = merging(job.settings, counts, pairs) if job.settings.mode is TrainMode.REPRODUCIBLE else None
+    with Threads(model, schedule, job.workers.n_threads) as trainer, PairReader(files) as reader:
+        position = _train(job, files, reader, trainer)
+        n_threads = trainer.n_threads
     return Outcome(
-        (_write_vectors(job.directory, vocabulary, model), _write_rounds(job.directory, rounds)),
-        (Tally("centres", n_centres, sum(done.n_centres for done in rounds)),),
+        (_write_vectors(job, vocabulary, model), _write_rounds(job, position.rounds)),
+        (Tally("centres", model.rates.n_centres, position.n_centres),),
         {
             "words": len(vocabulary),
             "dimensions": job.settings.dimensions,
-            "pairs": n_pairs,
-            "loss": math.fsum(losses) / n_pairs,
-            "loss_of_last_epoch": math.fsum(done.loss_sum for done in last_epoch) / sum(done.n_pairs for done in last_epoch),
-            "training_s": training_s,
-            "words_per_s": words_per_s,
-            "threads": job.workers.n_threads,
+            **_losses(position.rounds),
+            "training_s": position.training_s,
+            "words_per_s": pairs.manifest.measures["tokens"] / position.training_s,
+            "threads": n_threads,
+            "simd_width": simd_width(),
+            "reproducible": int(schedule is not None),
         },
     )
 
 
-def _pair_files(pairs: Artifact) -> Iterator[PairFile]:
-    n_before = 0
-    words_a_centre = pairs.manifest.measures["tokens"] / pairs.manifest.measures["centres"]
-    for record in pairs.files("epoch-"):
-        path = pairs.path(record.name)
-        n_centres = count_elements(path)
-        yield PairFile(path, int(record.name[6:9]), n_before, n_centres, words_a_centre)
-        n_before += n_centres
+def merging(settings: Train, counts: npt.NDArray[np.int64], pairs: Artifact) -> MergeSchedule:
+    """When the replicas of a run are merged: from the counts of the words, int64 (V,), and the parameters of its pairs."""
+    drawn = pairs.manifest.parameters
+    formula = keep_probabilities_program if drawn["subsample_formula"] == SubsampleFormula.WORD2VEC else keep_probabilities_paper
+    kept = counts * formula(counts, int(counts.sum()), drawn["subsample"])
+    noise = noise_weights(settings, counts)
+    n_contexts = drawn["window"] + 1 if drawn["window_kind"] == WindowKind.DYNAMIC else 2 * drawn["window"]
+    per_pair = settings.noise_draws is NoiseDraws.PER_PAIR
+    return merge_schedule(kept / kept.sum(), noise / noise.sum(), settings.negatives, n_contexts, settings.shards, per_pair=per_pair)
 
 
-def _read_pairs(path: Path) -> tuple[Text, npt.NDArray[np.uint8]]:
-    table = read_table(path, PAIRS).combine_chunks()
-    tokens, offsets = flat_lists(table["tokens"].chunk(0)) if table.num_rows else (np.zeros(0, np.int32), np.zeros(1, np.int64))
-    radius = flat_lists(table["radius"].chunk(0))[0] if table.num_rows else np.zeros(0, np.uint8)
-    return Text(tokens, offsets), radius
+def _train(job: Job[Train], files: list[PairFile], reader: PairReader, trainer: Threads) -> Position:
+    """Train all blocks that the newest checkpoint has not."""
+    blocks = list(cut_blocks(files, trainer.block_centres))
+    n_total = trainer.model.rates.n_centres
+    words_a_centre = job.inputs["pairs"][0].manifest.measures["tokens"] / n_total
+    position = Position()
+    saved = job.checkpoints.newest()
+    if saved:
+        position = Position.of_state(saved.state)
+        trainer.load(saved.directory)
+        emit(StepStarted(job.step, f"goes on from a checkpoint, {position.n_centres / n_total:.0%} are done"))
+    progress = Progress(job.step, n_total, "centres")
+    progress.go_on_from(position.n_centres, position.n_centres * words_a_centre)
+    before_s = position.training_s
+    with noted_interruptions() as interruption:
+        for block in blocks[position.n_blocks :]:
+            file = files[block.file]
+            tallies = trainer.train(reader.text(block.file), block.first, block.last)
+            rate = trainer.model.rate(file.first_centre + block.last)
+            position.advance(block, file, tallies, rate)
+            position.training_s = before_s + progress.elapsed_s
+            _watch(job.settings, tallies, position)
+            figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
+            progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
+            if interruption.asked or job.checkpoints.due:
+                job.checkpoints.write(position.n_blocks, asdict(position), trainer.save)
+            if interruption.asked:
+                raise KeyboardInterrupt
+    return position
 
 
-def _train_file(
-    model: Model, file: PairFile, text: Text, radius: npt.NDArray[np.uint8], threads: ThreadPoolExecutor, progress: Progress
-) -> Round:
-    """Train one file in slices, which idle threads take in text order."""
-    n_slices = max(1, math.ceil(file.n_centres / CENTRES_A_SLICE))
-    borders = np.unique(np.searchsorted(text.offsets, np.linspace(0, file.n_centres, n_slices + 1)))
-    slices: list[Future[npt.NDArray[np.float64]]] = []
-    try:
-        for first, last in zip(borders[:-1], borders[1:], strict=True):
-            slices.append(threads.submit(model.train, text, radius, int(first), int(last), file.first_centre))
-        tallies = np.zeros((len(slices), 3))
-        for number, done in enumerate(slices):
-            tallies[number] = done.result()
-            loss_sum, n_pairs, n_centres = tallies[: number + 1].sum(axis=0)
-            figures = {"loss": loss_sum / max(1, n_pairs), "learning_rate": model.rate(int(file.first_centre + n_centres))}
-            progress.advance(int(tallies[number, 2]), tallies[number, 2] * file.words_a_centre, figures)
-    finally:
-        for waiting in slices:
-            waiting.cancel()
-    loss_sum = math.fsum(tallies[:, 0])
-    if not math.isfinite(loss_sum):
-        raise TrainingError(
-            "Training diverged: the loss is no longer a finite number.",
-            where=f"epoch {file.epoch}, after {file.first_centre:,} of {model.n_centres:,} centres",
-            got=f"a loss of {loss_sum}",
-            remedy=f"Lower train.learning_rate (it is {model.settings.learning_rate:g}).",
-        )
-    n_pairs, n_centres = int(tallies[:, 1].sum()), int(tallies[:, 2].sum())
-    return Round(file.epoch, n_centres, n_pairs, loss_sum, model.rate(file.first_centre + n_centres))
+def _watch(settings: Train, tallies: npt.NDArray[np.float64], position: Position) -> None:
+    """Stop a run whose loss explodes: a block costs twice what vectors of zeros would, or is no number."""
+    loss_sum, n_pairs, _ = tallies
+    at_zero = (settings.negatives + 1) * math.log(2.0)
+    if not n_pairs or loss_sum / n_pairs <= DIVERGED * at_zero:  # not so for NaN either
+        return
+    raise TrainingError(
+        "Training diverged: the loss is no longer a finite number, or far above that of vectors that know nothing.",
+        where=f"epoch {position.rounds[-1].epoch}, after {position.n_centres:,} centres",
+        got=f"a mean loss of {loss_sum / n_pairs:.4g} a pair",
+        expected=f"at most {DIVERGED * at_zero:.4g}; vectors of zeros have {at_zero:.4g}",
+        remedy=f"Lower train.learning_rate (it is {settings.learning_rate:g}), or train.shards where that is high.",
+    )
 
 
-def _write_vectors(directory: Path, vocabulary: pa.Table, model: Model) -> FileRecord:
-    schema = vectors_schema(model.settings.dimensions)
-    matrices = [
-        pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ascontiguousarray(matrix[:, : model.settings.dimensions]).ravel()), type=schema.field(name).type
-        )
-        for name, matrix in (("input", model.input), ("output", model.output))
-    ]
-    table = pa.table([vocabulary["token"], vocabulary["count"], *matrices], schema=schema)
-    return write_table(directory, VECTORS_FILE, schema, table)
+def _losses(rounds: list[Round]) -> dict[str, float]:
+    n_pairs = sum(done.pairs for done in rounds)
+    last = max(done.epoch for done in rounds if done.pairs)  # of a tiny text the last epoch may have drawn nothing
+    last_epoch = [done for done in rounds if done.epoch == last]
+    return {
+        "pairs": n_pairs,
+        "loss": math.fsum(done.loss_sum for done in rounds) / n_pairs,
+        "loss_of_last_epoch": math.fsum(done.loss_sum for done in last_epoch) / sum(done.pairs for done in last_epoch),
+    }
 
 
-def _write_rounds(directory: Path, rounds: list[Round]) -> FileRecord:
+def _write_vectors(job: Job[Train], vocabulary: pa.Table, model: Model) -> FileRecord:
+    schema = vectors_schema(job.settings.dimensions)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for first in range(0, len(vocabulary), ROWS_A_BATCH):
+            words = vocabulary.slice(first, ROWS_A_BATCH).combine_chunks()
+            matrices = [
+                pa.FixedSizeListArray.from_arrays(
+                    pa.array(matrix[first : first + len(words), : job.settings.dimensions].ravel()), type=schema.field(name).type
+                )
+                for name, matrix in (("input", model.input), ("output", model.output))
+            ]
+            yield pa.record_batch([words["token"].chunk(0), words["count"].chunk(0), *matrices], schema=schema)
+
+    return write_table(job.directory, VECTORS_FILE, schema, batches())
+
+
+def _write_rounds(job: Job[Train], rounds: list[Round]) -> FileRecord:
     columns = {
         "epoch": [done.epoch for done in rounds],
-        "centres": [done.n_centres for done in rounds],
-        "pairs": [done.n_pairs for done in rounds],
-        "loss": [done.loss_sum / max(1, done.n_pairs) for done in rounds],
+        "centres": [done.centres for done in rounds],
+        "pairs": [done.pairs for done in rounds],
+        "loss": [done.loss_sum / max(1, done.pairs) for done in rounds],
         "learning_rate": [done.learning_rate for done in rounds],
     }
-    return write_table(directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
+    return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
 
 
-STAGE = Stage("train", 1, build)
+STAGE = Stage("train", 2, build)

@@ -48,6 +48,15 @@ def test_train__reports_words_loss_and_rate_while_it_trains(trained: tuple[Proje
     assert advanced[-1]["figures"]["learning_rate"] == pytest.approx(1e-4, rel=1e-6)
 
 
+def test_train__keeps_in_its_journal_what_it_printed(trained: tuple[Project, Finished]) -> None:
+    project, finished = trained
+    *printed, record = finished.events
+    first, *lines, last = project.journal(record["id"])
+    assert (first["event"], first["run"], last["event"]) == ("RunStarted", record["id"], "RunFinished")
+    assert all(line.pop("time") for line in lines)
+    assert lines == printed
+
+
 def test_train__a_second_time_reuses_every_artifact_and_says_so(trained: tuple[Project, Finished]) -> None:
     project, first = trained
     again = project.train()
@@ -192,6 +201,10 @@ def test_show__lists_runs_and_shows_where_every_token_went(trained: tuple[Projec
     for words in ("below min_count", "subsampled", "alone in a sentence", "without a token", "questions-words"):
         assert words in shown.out
     assert json.loads(project.run("show", run_id, "--json").out)["id"] == run_id
+
+
+def test_show__of_a_store_without_runs_says_how_to_make_one(tmp_path: Path, trained: tuple[Project, Finished]) -> None:
+    assert "No runs yet" in trained[0].run("show", "--store", tmp_path).out
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from flows.display import Bars, JsonLines, Lines, figures_text, finished_text
-from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted
+from flows.display import Bars, JsonLines, Lines, finished_text
+from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted
 
 EVENTS: list[Event] = [
     StepFinished("snapshot", reused=True, elapsed_s=0.01, size_bytes=1234, summary="1 files"),
@@ -16,12 +16,13 @@ EVENTS: list[Event] = [
     StepAdvanced("tokenize", 4, 4, "shards"),
     StepFinished("tokenize", reused=False, elapsed_s=2.34, size_bytes=5_000_000, summary="10 tokens of [bold]x[/] and [/nothing]"),
     StepStarted("train", "seed changed from 1 to 2"),
-    StepAdvanced("train", 500, 1000, "words", {"words_per_s": 1_234_567.0, "loss": 2.5, "learning_rate": 0.0125}),
+    StepAdvanced("train", 500, 1000, "words", {"words": 9_876_543.0, "words_per_s": 1_234_567.0, "loss": 2.5, "learning_rate": 0.0125}),
     StepAdvanced("evaluate", 1, 1, "sets"),
+    RunWarned("no room for [b]lines[/b]"),
 ]
 
 
-def shown(width: int = 120) -> str:
+def shown(width: int = 140) -> str:
     out = io.StringIO()
     with Bars(Console(file=out, force_terminal=True, width=width, color_system="standard")) as bars:
         for event in EVENTS:
@@ -35,7 +36,7 @@ def test_bars__show_a_bar_while_a_step_computes_and_a_line_when_it_is_finished()
     assert "= \x1b[0msnapshot       reused   1.23 kB  1 files" in text
     assert "4 of 4 shards" in text
     assert "100 %" in text
-    assert "1.23 M words/s  loss 2.5000  rate 0.01250" in text
+    assert "9.88 M words  1.23 M words/s  loss 2.5000  rate 0.01250" in text
     assert " 50 %" in text
     assert "seed changed from 1 to 2" in text
 
@@ -44,6 +45,7 @@ def test_bars__take_no_text_for_markup() -> None:
     text = shown()
     assert "other source: [red]a.txt[/red]" in text
     assert "10 tokens of [bold]x[/] and [/nothing]" in text
+    assert "! \x1b[0mno room for [b]lines[/b]" in text
 
 
 def test_bars__remove_the_bar_of_a_finished_step() -> None:
@@ -70,6 +72,7 @@ def test_lines__are_one_line_an_event_without_colour_and_markup(width: int) -> N
         "tokenize     starts: other source: [red]a.txt[/red]",
         "tokenize        2.3 s      5 MB  10 tokens of [bold]x[/] and [/nothing]",
         "train        starts: seed changed from 1 to 2",
+        "warning: no room for [b]lines[/b]",
     ]
 
 
@@ -80,7 +83,7 @@ def test_lines__show_progress_when_nothing_was_said_for_ten_seconds() -> None:
         lines.last -= ago
         lines(EVENTS[6])
         lines.last += 9.0 if ago == 9.0 else 0.0
-    assert out.getvalue() == "train            50%  1.23 M words/s  loss 2.5000  rate 0.01250\n"
+    assert out.getvalue() == "train            50%  9.88 M words  1.23 M words/s  loss 2.5000  rate 0.01250\n"
 
 
 def test_json_lines__are_the_events() -> None:
@@ -89,7 +92,7 @@ def test_json_lines__are_the_events() -> None:
         for event in EVENTS:
             lines(event)
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
-    kinds = {kind.__name__: kind for kind in (StepStarted, StepAdvanced, StepFinished)}
+    kinds = {kind.__name__: kind for kind in (StepStarted, StepAdvanced, StepFinished, RunWarned)}
     assert [kinds[row.pop("event")](**row) for row in rows] == EVENTS
 
 
@@ -101,11 +104,6 @@ def test_json_lines__are_json_when_a_loss_is_not_a_number() -> None:
         raise AssertionError(name)
 
     assert json.loads(out.getvalue(), parse_constant=refuse)["figures"] == {"loss": None, "words_per_s": None, "learning_rate": 0.1}
-
-
-def test_figures_text__shows_what_there_is() -> None:
-    assert figures_text(StepAdvanced("x", 1, 2, "words", {"loss": 1.0})) == "loss 1.0000"
-    assert figures_text(StepAdvanced("x", 1, 2, "words")) == ""
 
 
 def test_finished_text__is_one_line() -> None:

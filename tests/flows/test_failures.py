@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.artifact import MANIFEST, Manifest
+from pipeline.journal import JOURNAL
 from pipeline.keys import digest_of_file
-from pipeline.store import RUNS, Store
+from pipeline.store import CHECKPOINTS, RECORD, RUNS, Store
 from tests.conftest import COMMAND, Finished, Project, environment_of, new_project
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -26,7 +27,7 @@ LONG = ("pairs.epochs=200", "train.dimensions=200")  # minutes of training: a si
 def assert_store_is_whole(root: Path, *, after_a_kill: bool = False) -> None:
     """Every artifact has the files that its manifest names and no others, with their bytes; only a kill leaves hidden, unfinished work."""
     for stage in sorted(root.glob("*")) if root.is_dir() else []:
-        if stage.name in (".prefect", RUNS):
+        if stage.name in (".prefect", RUNS, CHECKPOINTS):
             continue
         assert stage.is_dir(), stage
         for directory in stage.iterdir():
@@ -41,7 +42,10 @@ def assert_store_is_whole(root: Path, *, after_a_kill: bool = False) -> None:
                 assert digest_of_file(directory / file.name) == file.sha256, file.name
     for run in Store(root).records(RUNS):
         assert run["steps"]
-    assert after_a_kill or not list((root / RUNS).glob(".*"))
+    for directory in (root / RUNS).glob("*"):
+        assert (directory / JOURNAL).is_file()
+        assert {path.name for path in directory.glob("[!.]*")} <= {JOURNAL, RECORD}
+    assert after_a_kill or not list((root / RUNS).rglob(".*"))
 
 
 def assert_explained(finished: Finished, exit_code: int, *words: str) -> None:
@@ -215,6 +219,8 @@ def test_train__says_what_is_wrong_with_the_text(
     finished = filling.train("corpus.paths=odd.txt", *overrides)
     assert_explained(finished, exit_code, *words)
     assert_store_is_whole(filling.store)
+    last = filling.journal(max(path.name for path in (filling.store / RUNS).iterdir()))[-1]
+    assert f"error: {last['error']}\n" == finished.err
 
 
 def signalled(project: Project, number: signal.Signals, when: Callable[[dict], bool], *overrides: str, after_s: float = 0.0) -> Finished:
@@ -256,6 +262,13 @@ def test_train__killed_in_any_stage_leaves_a_whole_store_and_goes_on(step: str, 
     reached = [event["step"] for event in finished.events if event["event"] == "StepStarted"]
     assert reached[-1] == step
     assert len(reached) <= 2  # the stage that the last kill hit, and this one
+    run = max(path.name for path in (killed.store / RUNS).iterdir())
+    started = [line["step"] for line in killed.journal(run) if line["event"] == "StepStarted"]
+    assert started == reached
+    assert not (killed.store / RUNS / run / RECORD).exists()
+    shown = next(line for line in killed.run("show").out.splitlines() if line.startswith(run)).split()
+    assert shown[1] == "small"
+    assert shown[3] == step
 
 
 @pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.stress) for seed in range(3, 21))])
@@ -276,8 +289,60 @@ def test_train__after_all_those_kills_gives_what_an_undisturbed_run_gives(killed
     undisturbed = new_project(tmp_path, small_text, killed.prefect_api_url).train(PHRASES)
     digests = [{step["step"]: step["digests"] for step in run.events[-1]["steps"]} for run in (finished, undisturbed)]
     assert list(digests[0]) == list(STEPS)
-    for step in STEPS[:5]:  # training with two threads is not a pure function
-        assert digests[0][step] == digests[1][step], step
+    assert digests[0] == digests[1]
+
+
+TRAINED_FOR_SECONDS = ("pairs.epochs=120", "train.dimensions=100", "cluster.checkpoint_s=0.05")
+
+
+@pytest.fixture(scope="module")
+def digest_of_vectors(trained: tuple[Project, Finished], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What nobody disturbed, on one thread."""
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    finished = trained[0].train(f"store.path={store}", *TRAINED_FOR_SECONDS, "cluster.threads=1")
+    assert finished.exit_code == 0, finished.err
+    return vectors_digest(finished)
+
+
+def vectors_digest(finished: Finished) -> str:
+    """The digest of the artifact that a finished run trained."""
+    return next(step["digests"][0] for step in finished.events[-1]["steps"] if step["step"] == "train")
+
+
+@pytest.mark.parametrize("n_kills", [2, pytest.param(20, marks=pytest.mark.stress)])
+def test_train__killed_while_it_trains_goes_on_to_the_same_bytes(
+    n_kills: int, trained: tuple[Project, Finished], digest_of_vectors: str, tmp_path: Path
+) -> None:
+    """At random moments of training; a run that is through before its moment comes starts over."""
+    moments, gone_on = random.Random(n_kills), 0
+    overrides = (f"store.path={tmp_path}/store", *TRAINED_FOR_SECONDS)
+    for _ in range(n_kills):
+        hit = signalled(
+            trained[0],
+            signal.SIGKILL,
+            lambda event: (event["event"], event["step"]) == ("StepAdvanced", "train"),
+            *overrides,
+            after_s=moments.uniform(0.0, 1.5 / n_kills),
+        )
+        assert_store_is_whole(tmp_path / "store", after_a_kill=True)
+        gone_on += goes_on(hit)
+    finished = trained[0].train(*overrides)
+    assert finished.exit_code == 0, finished.err
+    assert vectors_digest(finished) == digest_of_vectors
+    assert gone_on + goes_on(finished) >= n_kills / 2
+    assert_store_is_whole(tmp_path / "store")
+    assert not list((tmp_path / "store" / CHECKPOINTS).glob("*"))
+
+
+def goes_on(finished: Finished) -> bool:
+    """Whether a run began with a checkpoint."""
+    return any(event["event"] == "StepStarted" and "checkpoint" in event["reason"] for event in finished.events)
+
+
+def test_train__that_diverges_says_so(trained: tuple[Project, Finished], tmp_path: Path) -> None:
+    finished = trained[0].train(f"store.path={tmp_path}/store", "train.learning_rate=1", "pairs.epochs=20", "train.negatives=20")
+    assert_explained(finished, FAILURE, "diverged", "epoch", "loss", "train.learning_rate", *ALL_PARTS)
+    assert_store_is_whole(tmp_path / "store")
 
 
 @pytest.mark.parametrize(
@@ -295,4 +360,8 @@ def test_train__interrupted_in_training_ends_at_once_and_in_order(
     assert finished.err.splitlines() == ["Interrupted. Finished steps are kept; the same command goes on from there."]
     assert "Traceback" not in finished.out
     assert "evaluate" not in finished.out
+    if event_name == "StepAdvanced":  # what was trained is kept
+        assert len(list((tmp_path / "store" / CHECKPOINTS).glob("*/[!.]*"))) == 1
+    (line,) = [line.split() for line in project.run("show", "--store", tmp_path / "store").out.splitlines() if "interrupted" in line]
+    assert (tmp_path / "store" / RUNS / line[0] / JOURNAL).is_file()
     assert_store_is_whole(tmp_path / "store")

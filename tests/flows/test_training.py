@@ -45,6 +45,7 @@ print(json.dumps({
     "tasks": [[[task.name, task.task_key, task.state.type.value, task.task_inputs == {}, task.cache_key] for task in
         sorted(some, key=lambda task: task.start_time)] for some in tasks],
     "artifacts": {artifact.key: [artifact.type, artifact.data, artifact.description] for artifact in artifacts},
+    "n_of_task": sum(artifact.type == "progress" and artifact.task_run_id in {task.id for task in tasks[0]} for artifact in artifacts),
     "record": record,
     "reused": [record["n_reused"] for record in states[1].result()["steps"]],
     "persisted": [str(path) for path in home.rglob("storage/*")],
@@ -107,6 +108,15 @@ def test_flow__makes_a_table_of_the_scores(seen: dict[str, Any]) -> None:
     assert seen["record"]["id"] in description
 
 
+def test_flow__shows_the_progress_of_every_step_that_computes_for_a_while(seen: dict[str, Any]) -> None:
+    progress = {key: artifact for key, artifact in seen["artifacts"].items() if key.endswith("-progress")}
+    assert set(progress) == {f"{step}-progress" for step in ("tokenize", "phrases-1", "pairs", "train")}
+    assert all((kind, percent) == ("progress", 100.0) for kind, percent, _ in progress.values())
+    assert seen["n_of_task"] == len(progress)
+    for words in ("M words, ", "M words/s, ", "loss ", "rate 0.00010", "finished in "):
+        assert words in progress["train-progress"][2]
+
+
 def test_flow__makes_a_report_of_the_run(seen: dict[str, Any]) -> None:
     kind, text, _ = seen["artifacts"]["run"]
     record = seen["record"]
@@ -129,4 +139,4 @@ def test_command__is_found_on_the_running_server_with_its_task_runs(trained: tup
     assert sorted(task["name"] for task in tasks) == sorted(name for name in STEPS if name != "phrases-1")
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
     artifacts = httpx.post(f"{prefect_api_url}/artifacts/filter", json=of_run).json()
-    assert {artifact["key"] for artifact in artifacts} == {"scores", "run"}
+    assert {artifact["key"] for artifact in artifacts} == {"scores", "run", "tokenize-progress", "pairs-progress", "train-progress"}

@@ -124,7 +124,7 @@ def test_noise__is_the_reference_draw_for_draw():
     table = build_alias(np.arange(1.0, 101) ** -0.75)
     words = np.empty(60, np.int32)
     fill_noise(np.uint64(45), *table, words)
-    assert words.tolist() == [word for centre in range(12) for word in draw_noise(45, centre, 5, *table)]
+    assert words.tolist() == [word for centre in range(12) for word in draw_noise(45, centre * 5, 5, *table)]
 
 
 def test_purpose__numbers_never_change():

@@ -1,90 +1,21 @@
-"""The training kernel against the slow reference, and the reference against its own objective by finite differences."""
+"""Training one model in order, against the slow reference, and the reference against its own objective by finite differences."""
 
-import itertools
 import math
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from kernels.alias import build_alias
-from kernels.skipgram import MAX_NEGATIVES, MAX_WINDOW, fill_initial, new_vectors, skipgram_kernel, train_skipgram
+from kernels.skipgram import MAX_NEGATIVES, MAX_WINDOW, Rates, Text, learning_rate
 from kernels.tiles import WIDTH_VARIABLE, simd_width
+from kernels.vectors import fill_initial, new_vectors
+from tests.kernels.training_cases import NOISE_KEY, Case, expected, noise_of, train, train_centres
 from tests.reference import skipgram as reference
 
-NOISE_KEY = np.uint64(0xC0FFEE)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A small training task; vectors and rates are large, so that an error shows."""
-
-    sentence_lengths: tuple[int, ...] = (0, 1, 2, 150, 3, 0, 40)
-    n_words: int = 30
-    window: int = 5
-    n_dimensions: int = 16
-    n_negatives: int = 5
-    first_centre: int = 1000
-    start_rate: float = 0.1
-
-    @property
-    def n_centres(self):
-        return sum(self.sentence_lengths)
-
-    def data(self, lead=0):
-        """Tokens, offsets, radius: with `lead` positions of other sentences before."""
-        rng = np.random.default_rng(11)
-        offsets = lead + np.concatenate([[0], np.cumsum(self.sentence_lengths)]).astype(np.int64)
-        tokens = np.empty(lead + self.n_centres, np.int32)
-        tokens[:lead] = 0
-        tokens[lead:] = np.minimum(rng.geometric(0.15, self.n_centres) - 1, self.n_words - 1)
-        radius = np.ones(lead + self.n_centres, np.uint8)
-        radius[lead:] = rng.integers(0, self.window + 1, self.n_centres)
-        return tokens, offsets, radius
-
-    def noise(self):
-        return build_alias(np.arange(1.0, self.n_words + 1) ** -0.75)
-
-    def vectors(self):
-        rng = np.random.default_rng(12)
-        matrices = []
-        for _ in range(2):
-            matrix = new_vectors(self.n_words, self.n_dimensions)
-            matrix[:, : self.n_dimensions] = rng.normal(0, 1.5 * self.n_dimensions**-0.25, (self.n_words, self.n_dimensions))
-            matrices.append(matrix)
-        return matrices
-
-    def schedule(self):
-        return self.start_rate, 0.01, self.first_centre + 2 * self.n_centres
-
-
-def train(case, matrices=None, *, cuts=(), lead=0, width=None):
-    """Both matrices and the tallies after training, in slices that end at the sentences `cuts`."""
-    tokens, offsets, radius = case.data(lead)
-    inputs, outputs = matrices or case.vectors()
-    tallies = np.zeros(3)
-    edges = [0, *cuts, len(offsets) - 1]
-    for first, last in itertools.pairwise(edges):
-        slices = (tokens, offsets, radius, first, last, case.first_centre, inputs, outputs, *case.noise(), case.n_dimensions)
-        schedule = (NOISE_KEY, *case.schedule(), tallies)
-        if width is None:
-            train_skipgram(*slices, case.n_negatives, *schedule)
-        else:
-            skipgram_kernel(case.n_negatives, width)(*slices, *schedule)
-    return inputs, outputs, tallies
-
-
-def expected(case):
-    """The same in float64, slowly."""
-    d = case.n_dimensions
-    inputs, outputs = (matrix[:, :d].astype(np.float64) for matrix in case.vectors())
-    tallies = reference.train(
-        *case.data(), case.first_centre, inputs, outputs, *case.noise(), case.n_negatives, int(NOISE_KEY), *case.schedule()
-    )
-    return inputs, outputs, np.array(tallies)
+FLAT = Rates(0.0, 0.0, 1000)  # nothing moves
 
 
 def assert_near(found, wanted, case):
@@ -96,113 +27,167 @@ def assert_near(found, wanted, case):
     assert found[2][1:].tolist() == wanted[2][1:].tolist()
 
 
+def assert_same(found, wanted):
+    """The same bytes; loss is gathered in float32 up to every 64th position, so only its last digits depend on where the cuts are."""
+    for a, b in zip(found[:2], wanted[:2], strict=True):
+        assert a.tobytes() == b.tobytes()
+    assert found[2][0] == pytest.approx(wanted[2][0], rel=1e-6)
+    assert found[2][1:].tolist() == wanted[2][1:].tolist()
+
+
 @pytest.mark.parametrize("n_dimensions", [1, 7, 8, 16, 17, 100, 300])
-def test_train_skipgram__equals_the_reference_for_any_dimension(n_dimensions):
+def test_window_trainer__equals_the_reference_for_any_dimension(n_dimensions):
     case = Case(n_dimensions=n_dimensions)
     assert_near(train(case), expected(case), case)
 
 
-@pytest.mark.parametrize("n_negatives", [1, 10, MAX_NEGATIVES])
-def test_train_skipgram__equals_the_reference_for_any_number_of_negatives(n_negatives):
+@pytest.mark.parametrize("n_negatives", [1, 6, MAX_NEGATIVES])
+def test_window_trainer__equals_the_reference_for_any_number_of_negatives(n_negatives):
+    """6 and 64 with the true word fall into groups of which the last is smaller."""
     case = Case(n_negatives=n_negatives, start_rate=0.5 / n_negatives)
     assert_near(train(case), expected(case), case)
 
 
 @pytest.mark.parametrize(("window", "lengths"), [(1, (40, 2)), (5, (1, 1, 0)), (MAX_WINDOW, (200, 5)), (10, ())])
-def test_train_skipgram__equals_the_reference_for_any_window(window, lengths):
-    case = Case(window=window, sentence_lengths=lengths, start_rate=0.02)
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_trainers__equal_the_reference_for_any_window(window, lengths, per_pair):
+    case = Case(window=window, sentence_lengths=lengths, start_rate=0.02, per_pair=per_pair)
     assert_near(train(case), expected(case), case)
 
 
 @pytest.mark.parametrize("n_words", [1, 2, 3])
-def test_train_skipgram__equals_the_reference_when_words_repeat_and_noise_is_the_centre(n_words):
-    case = Case(n_words=n_words, sentence_lengths=(30, 7), n_negatives=5, start_rate=0.02)
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_trainers__equal_the_reference_when_words_repeat_and_noise_is_the_centre(n_words, per_pair):
+    case = Case(n_words=n_words, sentence_lengths=(30, 7), n_negatives=5, start_rate=0.02, per_pair=per_pair)
     assert_near(train(case), expected(case), case)
 
 
 @pytest.mark.parametrize("width", [4, 8, 16])
 @pytest.mark.parametrize("n_dimensions", [7, 100])
-def test_skipgram_kernel__equals_the_reference_at_every_simd_width(width, n_dimensions):
+def test_window_trainer__equals_the_reference_at_every_simd_width(width, n_dimensions):
     case = Case(n_dimensions=n_dimensions)
     assert_near(train(case, width=width), expected(case), case)
 
 
+@pytest.mark.parametrize("n_dimensions", [1, 17, 100])
+def test_pair_trainer__equals_the_reference(n_dimensions):
+    case = Case(n_dimensions=n_dimensions, start_rate=0.05, per_pair=True)
+    assert_near(train(case), expected(case), case)
+
+
+def test_pair_trainer__differs_from_shared_noise():
+    """Else the tests above would not tell them apart."""
+    case = Case()
+    assert not np.allclose(expected(case)[1], expected(replace(case, per_pair=True))[1], atol=1e-2)
+
+
 @pytest.mark.parametrize("width", [4, 8, 16])
-def test_skipgram_kernel__adds_up_the_loss_of_the_largest_window(width):
+def test_window_trainer__adds_up_the_loss_of_the_largest_window(width):
     """All scores are zero at first, so every pair costs 6 log 2, and the product of the factors is as large as it can be."""
-    tokens, offsets = np.zeros(140, np.int32), np.array([0, 140], np.int64)
-    radius = np.full(140, MAX_WINDOW, np.uint8)
-    weights = np.zeros(200)
-    weights[1:] = 1.0
-    inputs, outputs = new_vectors(200, 8), new_vectors(200, 8)
-    tallies = np.zeros(3)
-    data = (tokens, offsets, radius, 0, 1, 0, inputs, outputs, *build_alias(weights), 8)
-    skipgram_kernel(5, width)(*data, NOISE_KEY, 0.0, 0.0, 1000, tallies)
+    text = Text(np.zeros(140, np.int32), np.array([0, 140], np.int64), np.full(140, MAX_WINDOW, np.uint8), 0)
+    matrices = new_vectors(200, 8), new_vectors(200, 8)
+    tallies = train_centres(text, [0, 140], matrices, noise_of([0.0] + [1.0] * 199), FLAT, 8, 5, width=width)
     assert tallies[0] == pytest.approx(6 * math.log(2) * tallies[1], rel=1e-6)
 
 
-@pytest.mark.parametrize("cuts", [(3,), (4,), (1, 3, 6)])
-def test_train_skipgram__gives_the_same_bytes_in_slices(cuts):
-    case = Case(n_dimensions=100)
-    whole, sliced = train(case), train(case, cuts=cuts)
-    for a, b in zip(whole, sliced, strict=True):
-        assert a.tobytes() == b.tobytes()
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("per_pair", [False, True])
+@pytest.mark.parametrize("cuts", [(153,), (1,), (0, 2, 153, 156, 156), (40, 41, 77, 104, 105, 195), tuple(range(1, 196))])
+def test_trainers__give_the_same_bytes_in_stretches(cuts, per_pair, together):
+    """Borders between sentences, before and after empty ones, inside of them, twice the same, and everywhere."""
+    case = Case(n_dimensions=100, per_pair=per_pair)
+    assert_same(train(case, cuts=cuts, together=together), train(case))
 
 
-def test_train_skipgram__reads_offsets_that_do_not_start_at_zero():
+@pytest.mark.parametrize("per_pair", [False, True])
+@pytest.mark.parametrize("cuts", [(), (50, 101)])
+@pytest.mark.parametrize("lead", [9, 128])
+def test_trainers__read_offsets_that_do_not_start_at_zero(lead, cuts, per_pair):
+    case = Case(per_pair=per_pair)
+    assert_same(train(case, lead=lead, cuts=cuts), train(case))
+
+
+def test_trainers__train_only_their_stretch():
     case = Case()
-    for a, b in zip(train(case), train(case, lead=9), strict=True):
-        assert a.tobytes() == b.tobytes()
-
-
-def test_train_skipgram__leaves_rows_alone_that_nobody_names():
-    case = Case(n_words=40)
-    before = case.vectors()[0]
-    after = train(case)[0]
-    unseen = np.setdiff1d(np.arange(40), case.data()[0])
-    assert unseen.size > 0
-    assert np.array_equal(before[unseen], after[unseen])
-
-
-def test_train_skipgram__measures_loss_at_rate_zero_without_moving():
-    case = Case(start_rate=0.0)
-    tokens, offsets, radius = case.data()
     inputs, outputs = case.vectors()
-    tallies = np.zeros(3)
-    train_skipgram(
-        tokens, offsets, radius, 0, len(offsets) - 1, 0, inputs, outputs, *case.noise(), 16, 5, NOISE_KEY, 0.0, 0.0, 1000, tallies
-    )
-    assert np.array_equal(inputs, case.vectors()[0])
-    assert np.array_equal(outputs, case.vectors()[1])
+    tallies = train_centres(case.text(), [30, 70], (inputs, outputs), case.noise(), case.rates(), 16, 5)
+    wanted = [matrix[:, :16].astype(np.float64) for matrix in case.vectors()]
+    pairs = reference.train(case.text(), 30, 70, *wanted, case.noise(), case.rates(), 5, per_pair=False)
+    assert_near((inputs, outputs, tallies), (*wanted, np.array(pairs)), case)
+
+
+def test_learning_rate__falls_with_every_centre_and_stays_at_the_minimum():
+    rates = Rates(0.1, 0.01, 1000)
+    for n in (0, 1, 499, 999, 1000, 1001, 5000):
+        assert learning_rate(rates, n) == pytest.approx(reference.learning_rate(0.1, 0.01, 1000, n), rel=1e-12)
+    assert learning_rate(rates, 0) == 0.1
+    assert learning_rate(rates, 1001) == 0.01
+    found = [learning_rate(rates, n) for n in range(1000)]
+    assert all(a > b for a, b in zip(found[:-1], found[1:], strict=True))
+
+
+def test_trainers__take_the_rate_of_each_centre():
+    """Two centres of one sentence, the rate a hundred times lower at the second: with any one rate for both, one row moves wrongly."""
+    case = Case(sentence_lengths=(2,), first_centre=0, start_rate=1.0)
+    rates = Rates(1.0, 0.01, 1)
+    for per_pair in (False, True):
+        matrices, wanted = case.vectors(), [matrix[:, :16].astype(np.float64) for matrix in case.vectors()]
+        text = Text(np.array([3, 7], np.int32), np.array([0, 2], np.int64), np.ones(2, np.uint8), 0)
+        tallies = train_centres(text, [0, 2], matrices, case.noise(), rates, 16, 5, per_pair=per_pair)
+        truth = reference.train(text, 0, 2, *wanted, case.noise(), rates, 5, per_pair=per_pair)
+        assert_near((*matrices, tallies), (*wanted, np.array(truth)), case)
+
+
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_trainers__leave_rows_alone_that_nobody_names(per_pair):
+    case = Case(n_words=40, per_pair=per_pair)
+    before = case.vectors()
+    after = list(train(case)[:2])
+    unseen = np.setdiff1d(np.arange(40), case.text().tokens)
+    assert unseen.size > 0
+    assert before[0][unseen].tobytes() == after[0][unseen].tobytes()
+    # Noise that is never drawn: the outputs of words that are no centres either.
+    weights = np.arange(40) < 10
+    after = case.vectors()
+    train_centres(case.text(), [0, case.n_centres], after, noise_of(weights), case.rates(), 16, 5, per_pair=per_pair)
+    unseen = unseen[unseen >= 10]
+    assert unseen.size > 0
+    assert before[1][unseen].tobytes() == after[1][unseen].tobytes()
+
+
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_trainers__measure_loss_at_rate_zero_without_moving(per_pair):
+    case = Case()
+    matrices = case.vectors()
+    tallies = train_centres(case.text(), [0, case.n_centres], matrices, case.noise(), FLAT, 16, 5, per_pair=per_pair)
+    for after, before in zip(matrices, case.vectors(), strict=True):
+        assert np.array_equal(after, before)
     assert tallies[0] > 0
 
 
-def test_train_skipgram__shows_a_nan_in_the_loss():
-    case = Case()
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_trainers__show_a_nan_in_the_loss(per_pair):
+    case = Case(per_pair=per_pair)
     inputs, outputs = case.vectors()
-    inputs[case.data()[0][10], 0] = np.nan
+    inputs[case.text().tokens[10], 0] = np.nan
     assert math.isnan(train(case, [inputs, outputs])[2][0])
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_train_skipgram__has_an_exact_sigmoid_and_loss_over_all_scores(sign):
+def test_window_trainer__has_an_exact_sigmoid_and_loss_over_all_scores(sign):
     """Bounds: 3e-7 absolute for the sigmoid; for softplus 5e-7 absolute or relative, whichever is larger."""
     scores = np.concatenate([np.linspace(-20, 20, 1601), [-200.0, -90.0, -80.0, -30.0, 30.0, 80.0, 90.0, 200.0]]).astype(np.float32)
     n = len(scores)
     # Word 2i stands before word 2i + 1. Only 2i + 1 has a radius, and word 2n is the only noise, with an output of zeros: it costs log 2.
     tokens, offsets = np.arange(2 * n, dtype=np.int32), np.arange(0, 2 * n + 1, 2, dtype=np.int64)
-    radius = (tokens % 2).astype(np.uint8)
-    weights = np.zeros(2 * n + 1)
-    weights[-1] = 1.0
+    text = Text(tokens, offsets, (tokens % 2).astype(np.uint8), 0)
+    noise = noise_of([0.0] * (2 * n) + [1.0])
     inputs, outputs = new_vectors(2 * n + 1, 1), new_vectors(2 * n + 1, 1)
     inputs[0 : 2 * n : 2, 0] = sign
     outputs[1 : 2 * n : 2, 0] = sign * scores
     losses = []
     for i in range(n):
-        tallies = np.zeros(3)
-        train_skipgram(
-            tokens, offsets, radius, i, i + 1, 0, inputs, outputs, *build_alias(weights), 1, 1, NOISE_KEY, 1e6, 1e6, 10**9, tallies
-        )
+        tallies = train_centres(text, [2 * i, 2 * i + 2], (inputs, outputs), noise, Rates(1e6, 1e6, 10**9), 1, 1)
         losses.append(tallies[0] - math.log(2))
         outputs[2 * n] = 0.0
     # The true output moved by rate * (1 - sigma(score)) * input, so far that its own size does not matter.
@@ -213,8 +198,8 @@ def test_train_skipgram__has_an_exact_sigmoid_and_loss_over_all_scores(sign):
     np.testing.assert_allclose(losses, truth, rtol=5e-7, atol=5e-7)
 
 
-def test_train_skipgram__lets_threads_share_the_matrices():
-    """Every thread keeps its own scratch: on matrices of their own, threads at work together give the bytes of one alone."""
+def test_window_trainer__keeps_its_scratch_to_its_thread():
+    """On matrices of their own, threads at work together give the bytes of one alone."""
     case = Case(sentence_lengths=(400,) * 5, n_dimensions=100)
     alone = train(case)
     found = [None] * 4
@@ -229,17 +214,10 @@ def test_train_skipgram__lets_threads_share_the_matrices():
         thread.join()
     for result in found:
         assert [a.tobytes() for a in result] == [a.tobytes() for a in alone]
-    shared = case.vectors()
-    threads = [threading.Thread(target=train, args=(case, shared)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert np.isfinite(shared).all()
-    assert not np.array_equal(shared[0], case.vectors()[0])
 
 
-def test_train_skipgram__learns_which_words_stand_together():
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_trainers__learn_which_words_stand_together(per_pair):
     """Pairs of words that only ever meet each other end with a higher score than words that never meet."""
     rng = np.random.default_rng(3)
     tokens = (rng.integers(0, 10, 4000)[:, None] * 2 + np.array([0, 1])).ravel().astype(np.int32)
@@ -248,43 +226,14 @@ def test_train_skipgram__learns_which_words_stand_together():
     fill_initial(inputs, 10, np.uint64(1))
     losses = []
     for epoch in range(5):
-        tallies = np.zeros(3)
-        data = (tokens, offsets, radius, 0, 4000, epoch * 8000, inputs, outputs, *build_alias(np.ones(20)))
-        train_skipgram(*data, 10, 5, NOISE_KEY, 0.1, 1e-3, 40_000, tallies)
+        text = Text(tokens, offsets, radius, epoch * 8000)
+        rates = Rates(0.1, 1e-3, 40_000)
+        tallies = train_centres(text, [0, 8000], (inputs, outputs), noise_of(np.ones(20)), rates, 10, 5, per_pair=per_pair)
         losses.append(tallies[0] / tallies[1])
     scores = inputs @ outputs.T
     partners = scores[np.arange(20), np.arange(20) ^ 1]
     assert partners.min() > np.delete(scores, np.arange(20) ^ 1).max() or partners.mean() > scores.mean() + 3
     assert losses[-1] < 0.5 * losses[0]
-
-
-def test_new_vectors__aligns_and_pads_rows():
-    for n_dimensions in (1, 16, 100, 128, 1024):
-        vectors = new_vectors(5, n_dimensions)
-        n_lines = vectors.shape[1] // 16
-        assert vectors.dtype == np.float32
-        assert vectors.flags.c_contiguous
-        assert not vectors.any()
-        assert vectors.ctypes.data % 64 == 0
-        assert vectors.shape[1] >= n_dimensions
-        assert n_lines % 2 == 1
-
-
-def test_fill_initial__depends_on_key_row_and_column_only():
-    small, large = new_vectors(10, 20), new_vectors(500, 20)
-    fill_initial(small, 20, np.uint64(9))
-    fill_initial(large, 20, np.uint64(9))
-    assert np.array_equal(small, large[:10])
-    assert not large[:, 20:].any()
-    values = large[:, :20].astype(np.float64) * 20
-    assert values.min() >= -0.5
-    assert values.max() <= 0.5
-    # 10,000 uniform draws: mean 0 +- 0.0029, variance 1/12 +- 0.00075; five standard deviations, false alarm below 1e-6.
-    assert abs(values.mean()) < 5 * 0.0029
-    assert abs(values.var() - 1 / 12) < 5 * 0.00075
-    assert len(np.unique(values)) > 9900
-    fill_initial(small, 20, np.uint64(10))
-    assert not np.array_equal(small, large[:10])
 
 
 def test_simd_width__can_be_forced_by_the_environment(monkeypatch):
@@ -294,13 +243,14 @@ def test_simd_width__can_be_forced_by_the_environment(monkeypatch):
     assert simd_width() in {4, 8, 16}
 
 
-def test_skipgram_kernel__comes_from_the_cache_in_a_second_process():
+def test_block_kernel__comes_from_the_cache_in_a_second_process():
     """Another process finds the machine code that this one compiled, and compiles nothing."""
     train(Case())
     program = (
-        "from tests.kernels.test_skipgram import Case, train, skipgram_kernel, simd_width\n"
+        "from kernels.block import block_kernel\n"
+        "from tests.kernels.training_cases import Case, train\n"
         "train(Case())\n"
-        "stats = skipgram_kernel(5, simd_width()).stats\n"
+        "stats = block_kernel(5, False, 0, 0).stats\n"
         "assert sum(stats.cache_hits.values()) == 1 and not stats.cache_misses, stats\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -352,11 +302,15 @@ def test_reference__slope_of_a_score_is_sigma_minus_label():
 
 
 def test_case__is_worth_testing():
-    """The default case has repeated contexts, noise equal to the centre, windows of odd and even size."""
+    """The default case has repeated contexts, noise equal to the centre, windows of odd and even size, and rates that differ."""
     case = Case()
-    tokens, _, radius = case.data()
-    draws = [reference.draw_noise(int(NOISE_KEY), case.first_centre + i, 5, *case.noise()) for i in range(len(tokens))]
+    tokens, _, radius, base = case.text()
+    threshold, other, key = case.noise()
+    draws = [reference.draw_noise(int(key), (base + i) * 5, 5, threshold, other) for i in range(len(tokens))]
+    assert key == NOISE_KEY
     assert sum(int(tokens[i]) in noise for i, noise in enumerate(draws)) > 10
     assert sum(len(set(noise)) < 5 for noise in draws) > 10
     assert len(set(radius.tolist())) == 6
-    assert replace(case, window=2).data()[2].max() == 2
+    assert replace(case, window=2).text().radius.max() == 2
+    first, last = (reference.learning_rate(*case.rates(), base + i) for i in (0, case.n_centres))
+    assert last < 0.98 * first < 0.98 * case.rates().start

@@ -28,8 +28,7 @@ def configured(*paths: Path, **changes: object) -> Configuration:
 
 def walk(configuration: Configuration, store: Path, workers: Workers | None = None, last: str = "evaluate") -> Run:
     """A run as far as `last`, with the cluster of its configuration unless it is given others."""
-    with DaskWorkers(configuration.cluster) as own:
-        run = Run(configuration, Store(store), workers or own)
+    with DaskWorkers(configuration.cluster) as own, Run(configuration, Store(store), workers or own) as run:
         for step in run.steps:
             run.perform(step)
             if step.name == last:

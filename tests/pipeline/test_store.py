@@ -139,7 +139,26 @@ def test_store__records_are_whole_and_in_order(tmp_path) -> None:
         store.write_record("runs", name, {"id": name, "word": "čaj"})
     assert [record["id"] for record in store.records("runs")] == ["a", "b"]
     assert store.records("runs")[0]["word"] == "čaj"
-    assert all_files(store.root) == ["runs/a.json", "runs/b.json"]
+    assert all_files(store.root) == ["runs/a/record.json", "runs/b/record.json"]
+
+
+def test_store__lines_are_added_beside_a_record_that_is_not_there_yet(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    for line in ("one", "čaj \udc80"):
+        store.append_line("runs", "a", "lines", line)
+    assert (store.root / "runs" / "a" / "lines").read_bytes() == "one\nčaj \\udc80\n".encode()
+    assert store.records("runs") == []
+    assert store.without_record("runs") == [store.root / "runs" / "a"]
+    store.write_record("runs", "a", {"id": "a"})
+    assert (store.records("runs"), store.without_record("runs")) == ([{"id": "a"}], [])
+
+
+def test_store__says_that_a_line_found_no_room(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    (store.root / "runs" / "a").mkdir(parents=True)
+    (store.root / "runs" / "a" / "lines").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match="no room left"):
+        store.append_line("runs", "a", "lines", "one")
 
 
 def test_store__a_record_that_cannot_be_written_leaves_nothing_and_a_killed_writers_is_cleared_away(tmp_path) -> None:
@@ -150,9 +169,11 @@ def test_store__a_record_that_cannot_be_written_leaves_nothing_and_a_killed_writ
     child = multiprocessing.get_context("fork").Process(target=os._exit, args=(0,))
     child.start()
     child.join()
-    (store.root / "runs" / f".b.json.{socket.gethostname()}.{child.pid}.0123abcd").write_text("half")
-    store.write_record("runs", "c", {"id": "c"})
-    assert all_files(store.root) == ["runs/c.json"]
+    store.append_line("runs", "b", "lines", "one")
+    for pid in (child.pid, os.getpid()):
+        (store.root / "runs" / "b" / f".record.json.{socket.gethostname()}.{pid}.0123abcd").write_text("half")
+    store.remove_abandoned()
+    assert all_files(store.root) == [f"runs/b/.record.json.{socket.gethostname()}.{os.getpid()}.0123abcd", "runs/b/lines"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "shorter"])

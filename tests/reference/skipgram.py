@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+Text = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8], int]  # tokens, offsets, radius, global number of tokens[0]
+Noise = tuple[NDArray[np.uint32], NDArray[np.int32], int]  # alias table and key
 MASK = (1 << 64) - 1
 
 
@@ -20,14 +22,19 @@ def splitmix64(key: int, counter: int) -> int:
     return bits ^ (bits >> 31)
 
 
-def draw_noise(key: int, centre_number: int, n_negatives: int, threshold: NDArray[np.uint32], other: NDArray[np.int32]) -> list[int]:
-    """The noise words of one centre."""
+def draw_noise(key: int, counter: int, n_negatives: int, threshold: NDArray[np.uint32], other: NDArray[np.int32]) -> list[int]:
+    """The noise words of the draws counter, counter + 1 ..."""
     words = []
     for k in range(n_negatives):
-        bits = splitmix64(key, centre_number * n_negatives + k)
+        bits = splitmix64(key, counter + k)
         column = ((bits >> 32) * len(threshold)) >> 32
         words.append(column if (bits & 0xFFFFFFFF) < int(threshold[column]) else int(other[column]))
     return words
+
+
+def learning_rate(start: float, minimum: float, n_centres: int, n: int) -> float:
+    """The rate of global centre n: falls in a line that would end at `minimum`, and stays there."""
+    return max(minimum, start - (start - minimum) * n / n_centres)
 
 
 def sigma(score: float) -> float:
@@ -80,31 +87,43 @@ def train_window(inputs: Matrix, outputs: Matrix, contexts: list[int], centre: i
     return loss
 
 
+def window(text: Text, i: int) -> list[int]:
+    """The contexts of position i, from left to right."""
+    tokens, offsets, radius, _ = text
+    start, stop = next((a, b) for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True) if a <= i < b)
+    reach = int(radius[i])
+    return [int(tokens[p]) for p in range(max(start, i - reach), min(stop, i + reach + 1)) if p != i]
+
+
 def train(
-    tokens: NDArray[np.int32],
-    offsets: NDArray[np.int64],
-    radius: NDArray[np.uint8],
-    first_centre: int,
+    text: Text,
+    first: int,
+    last: int,
     inputs: Matrix,
     outputs: Matrix,
-    threshold: NDArray[np.uint32],
-    other: NDArray[np.int32],
+    noise: Noise,
+    rates: tuple[float, float, int],
     n_negatives: int,
-    noise_key: int,
-    start_rate: float,
-    min_rate: float,
-    n_centres_total: int,
+    *,
+    per_pair: bool,
 ) -> tuple[float, int, int]:
-    """All sentences in order, both matrices in place; loss, pairs and centres."""
-    loss, n_pairs, n_centres = 0.0, 0, 0
-    for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-        number = first_centre + start - int(offsets[0])
-        rate = max(min_rate, start_rate - (start_rate - min_rate) * number / n_centres_total)
-        for i in range(start, stop):
-            reach = int(radius[i])
-            contexts = [int(tokens[p]) for p in range(max(start, i - reach), min(stop, i + reach + 1)) if p != i]
-            noise = draw_noise(noise_key, first_centre + i - int(offsets[0]), n_negatives, threshold, other)
-            loss += train_window(inputs, outputs, contexts, int(tokens[i]), noise, rate)
-            n_pairs += len(contexts)
-            n_centres += 1
-    return loss, n_pairs, n_centres
+    """The centres first..last-1 in order, both matrices in place; loss, pairs and centres.
+
+    Draw k of global centre n is number n K + k; with noise of its own for every pair, that of context c is number (n 128 + c) K + k, and
+    the pairs of a centre are trained one after the other.
+    """
+    tokens, _, _, base = text
+    threshold, other, key = noise
+    loss, n_pairs = 0.0, 0
+    for i in range(first, last):
+        n, contexts = base + i, window(text, i)
+        rate = learning_rate(*rates, n)
+        if per_pair:
+            parts = [([context], (n * 128 + c) * n_negatives) for c, context in enumerate(contexts)]
+        else:
+            parts = [(contexts, n * n_negatives)]
+        for part, counter in parts:
+            words = draw_noise(int(key), counter, n_negatives, threshold, other)
+            loss += train_window(inputs, outputs, part, int(tokens[i]), words, rate)
+        n_pairs += len(contexts)
+    return loss, n_pairs, last - first

@@ -1,0 +1,32 @@
+"""What atomic writing needs: hidden names beside the target, waiting for the disk, and clearing away what killed processes left."""
+
+import contextlib
+import os
+import shutil
+import socket
+import uuid
+from pathlib import Path
+
+
+def working_path(target: Path) -> Path:
+    """A hidden name beside the target that says which process writes there."""
+    return target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a directory's entries are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove what processes of this machine that are gone were writing."""
+    for path in parent.glob(f".*.{socket.gethostname()}.*"):
+        process = path.name.split(".")[-2]
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a record is a file, not a directory
+                path.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""The pair files of a run in their order, cut into blocks, and read one file ahead of the kernel: memory does not grow with the corpus."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from kernels.skipgram import Text
+from pipeline.artifact import Artifact
+from pipeline.schemas import PAIRS
+from pipeline.tables import count_elements, flat_lists, read_table
+
+
+@dataclass(frozen=True)
+class PairFile:
+    """One file of pairs at its place in the run."""
+
+    path: Path
+    epoch: int
+    first_centre: int  # centres before it, over all epochs
+    n_centres: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Centres first..last-1 of one file: what is trained between two moments in which the model is whole."""
+
+    file: int
+    first: int
+    last: int
+
+
+def pair_files(pairs: Artifact) -> list[PairFile]:
+    """The files of an artifact of pairs, epoch by epoch."""
+    files, n_before = [], 0
+    for record in pairs.files("epoch-"):
+        path = pairs.path(record.name)
+        files.append(PairFile(path, int(record.name[6:9]), n_before, count_elements(path)))
+        n_before += files[-1].n_centres
+    return files
+
+
+def cut_blocks(files: Sequence[PairFile], block_centres: int) -> Iterator[Block]:
+    """Blocks of so many centres; the last of a file is shorter, and an empty file has none."""
+    for number, file in enumerate(files):
+        for first in range(0, file.n_centres, block_centres):
+            yield Block(number, first, min(file.n_centres, first + block_centres))
+
+
+class PairReader:
+    """Gives the text of one file after the other, and reads the next one meanwhile. Use it in `with`."""
+
+    def __init__(self, files: Sequence[PairFile]) -> None:
+        self.files = files
+        self._pool = ThreadPoolExecutor(1)
+        self._read: dict[int, Future[Text]] = {}
+
+    def text(self, number: int) -> Text:
+        """The text of a file; the position of its first centre is `offsets[0]`.
+
+        Raises
+        ------
+        StoreError
+            When the file is damaged.
+        """
+        wanted = (number, number + 1) if number + 1 < len(self.files) else (number,)
+        self._read = {n: self._read.get(n) or self._pool.submit(_read_pairs, self.files[n]) for n in wanted}
+        return self._read[number].result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._read = {}
+
+
+def _read_pairs(file: PairFile) -> Text:
+    table = read_table(file.path, PAIRS).combine_chunks()
+    if not table.num_rows:
+        return Text(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.uint8), file.first_centre)
+    tokens, offsets = flat_lists(table["tokens"].chunk(0))
+    radius = flat_lists(table["radius"].chunk(0))[0]
+    return Text(tokens, offsets, radius, file.first_centre - int(offsets[0]))

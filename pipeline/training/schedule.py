@@ -1,0 +1,82 @@
+"""When which rows of the replicas become one: the multi-rate merge. A pure function of counts and parameters.
+
+A round is `ROUND` centres, divided among the shards. A row that is updated often is merged after every round, one that is updated seldom
+after 2, 4, 8 ... rounds, so that all shards together update it at most `UPDATES` times between two merges; after the last round of a block
+all rows are merged. Why, and what else was tried: docs/decisions/0003-reproducible-training.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.merge import INPUT, OUTPUT
+
+ROUND = 4096  # centres of all shards
+UPDATES = 32.0  # updates of a row, by all shards, between two merges: fewer are simply added up
+MAX_PERIOD = 256  # rounds in a block
+SATURATION = 0.02  # k: n updates beyond those move a row 1 - exp(-k n) of its way
+
+
+@dataclass(frozen=True)
+class MergeSchedule:
+    """The periods and scales of all rows. V words; axis 0: input, output matrix."""
+
+    n_shards: int
+    period: npt.NDArray[np.int64]
+    """(2, V): rounds between merges, powers of two that do not fall from one row to the next."""
+    scale: npt.NDArray[np.float32]
+    """(2, V): the fraction of the summed changes of all shards that the model takes."""
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds in a block."""
+        return int(self.period.max())
+
+    @property
+    def stretch(self) -> int:
+        """Centres that a shard trains in a round."""
+        return -(-ROUND // self.n_shards)
+
+    @property
+    def block_centres(self) -> int:
+        """Centres in a block, of all shards."""
+        return self.n_rounds * self.n_shards * self.stretch
+
+    def due(self, n_rounds: int) -> npt.NDArray[np.int64]:
+        """How many of the first rows of each matrix are merged after each round of a block, int64 (n_rounds, 2)."""
+        rounds = np.arange(1, n_rounds + 1)
+        due = np.stack([np.searchsorted(self.period[matrix], rounds & -rounds, side="right") for matrix in (INPUT, OUTPUT)], axis=1)
+        due[-1] = self.period.shape[1]
+        return due
+
+
+def merge_schedule(
+    share: npt.NDArray[np.float64], noise: npt.NDArray[np.float64], n_negatives: int, n_contexts: float, n_shards: int, *, per_pair: bool
+) -> MergeSchedule:
+    """The schedule for a corpus.
+
+    Parameters
+    ----------
+    share, noise
+        float64 (V,): each word's share of the centres and of the noise, both summing to 1; the first words are the most frequent.
+    n_negatives, n_contexts
+        K; contexts of an average centre.
+    n_shards
+        Replicas.
+    per_pair
+        Whether every pair draws its own noise.
+
+    Notes
+    -----
+    Were a row pulled to one place, n updates in each of R replicas would move the sum R (1 - exp(-k n)) of the way, and R n updates one
+    after the other 1 - exp(-k R n). The scale is their ratio, n counting only updates beyond the bound: 1 for few, towards 1 / R for many.
+    """
+    draws = n_negatives * (n_contexts if per_pair else 1.0)
+    occurrences = np.stack([share, share + draws * noise]) * ROUND
+    updates = occurrences * np.array([[n_contexts], [1.0]])
+    period = np.exp2(np.floor(np.log2(np.clip(UPDATES / np.maximum(updates, 1e-300), 1, MAX_PERIOD)))).astype(np.int64)
+    period = np.maximum.accumulate(period, axis=1)
+    n = np.maximum(occurrences * period - UPDATES, 1e-9)
+    scale = -np.expm1(-SATURATION * n) / (-np.expm1(-SATURATION * n / n_shards) * n_shards)
+    return MergeSchedule(n_shards, period, scale.astype(np.float32))

@@ -1,0 +1,95 @@
+"""Training on threads of this process: replicas that are merged, with the same bytes for any number of threads, or one shared model."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.block import Plan, block_kernel, new_counters
+from kernels.merge import Replicas
+from kernels.skipgram import N_TALLIES, Text
+from kernels.vectors import new_vectors
+from pipeline.configuration import NoiseDraws
+from pipeline.training.model import Model
+from pipeline.training.schedule import MergeSchedule
+
+SHARED_STRETCH = 8_192  # centres that a thread takes at a time from a shared model's block
+SHARED_BLOCK = 64 * SHARED_STRETCH
+
+
+class Threads:
+    """A model and the threads that train it. Use it in `with`."""
+
+    def __init__(self, model: Model, schedule: MergeSchedule | None, n_threads: int) -> None:
+        """Without a schedule the threads share the model without locks: with more than one, results depend on their timing."""
+        self.model, self.schedule = model, schedule
+        n_words = len(model.input)
+        n_replicas = schedule.n_shards if schedule and schedule.n_shards > 1 else 0
+        self.kernel = block_kernel(model.settings.negatives, model.settings.noise_draws is NoiseDraws.PER_PAIR, n_replicas)
+        if schedule and n_replicas:
+            shape = (n_replicas, *model.input.shape)
+            self.replicas = Replicas(
+                new_vectors(n_replicas * n_words, model.settings.dimensions).reshape(shape),
+                new_vectors(n_replicas * n_words, model.settings.dimensions).reshape(shape),
+                model.input,
+                model.output,
+                schedule.scale,
+            )
+        else:
+            one = np.ones((2, 1), np.float32)
+            self.replicas = Replicas(model.input[None], model.output[None], model.input, model.output, one)
+        self._copy_to_replicas()
+        # More threads than shards would find nothing to do; one shard is trained in order by one.
+        self.n_threads = min(n_threads, schedule.n_shards) if schedule else n_threads
+        self._pool = ThreadPoolExecutor(self.n_threads)
+
+    @property
+    def block_centres(self) -> int:
+        """Centres after which the model is whole, at most."""
+        return self.schedule.block_centres if self.schedule else SHARED_BLOCK
+
+    def save(self, directory: Path) -> None:
+        """Write the model, which is whole between two blocks."""
+        self.model.save(directory)
+
+    def load(self, directory: Path) -> None:
+        """Go on from a model that was written."""
+        self.model.load(directory)
+        self._copy_to_replicas()
+
+    def _copy_to_replicas(self) -> None:
+        if self.replicas.inputs.shape[0] > 1:
+            self.replicas.inputs[:] = self.model.input
+            self.replicas.outputs[:] = self.model.output
+
+    def train(self, text: Text, first: int, last: int) -> npt.NDArray[np.float64]:
+        """Train the centres first..last-1 of a file, one block; loss in nats, pairs and centres, float64 (3,)."""
+        borders, n_rounds = self._borders(first + int(text.offsets[0]), last + int(text.offsets[0]))
+        due = self.schedule.due(n_rounds) if self.schedule else np.zeros((1, 2), np.int64)
+        plan = Plan(borders, due, new_counters(n_rounds, (len(borders) - 1) // n_rounds), self.n_threads)
+        tallies = np.zeros((len(borders) - 1, N_TALLIES))
+        arguments = (text, plan, self.replicas, self.model.noise, self.model.rates, self.model.settings.dimensions, tallies)
+        threads = [self._pool.submit(self.kernel, *arguments) for _ in range(self.n_threads)]
+        wait(threads)
+        for thread in threads:
+            thread.result()
+        total: npt.NDArray[np.float64] = tallies.sum(axis=0)
+        return total
+
+    def _borders(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Where the stretches of a block begin and end, and in how many rounds they are trained."""
+        if not self.schedule:
+            return np.append(np.arange(first, last, SHARED_STRETCH), last), 1
+        borders = np.append(np.arange(first, last, self.schedule.stretch), last)
+        n_missing = -(len(borders) - 1) % self.schedule.n_shards  # of the last round of a file: empty stretches
+        borders = np.append(borders, np.full(n_missing, last))
+        return borders, (len(borders) - 1) // self.schedule.n_shards
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown()

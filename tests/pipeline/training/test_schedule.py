@@ -1,0 +1,114 @@
+"""The schedule of merges against its bounds and a slow definition of what is due."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels.merge import INPUT, OUTPUT
+from pipeline.training.schedule import MAX_PERIOD, ROUND, UPDATES, merge_schedule
+
+COUNTS = st.lists(st.integers(1, 10**7), min_size=1, max_size=60).map(lambda counts: np.sort(counts)[::-1].astype(np.float64))
+SHARDS = st.integers(1, 64)
+
+
+def schedule_of(counts, n_shards, *, n_negatives=5, n_contexts=6.0, per_pair=False, power=0.75):
+    noise = counts**power
+    return merge_schedule(counts / counts.sum(), noise / noise.sum(), n_negatives, n_contexts, n_shards, per_pair=per_pair)
+
+
+def updates_of(counts, n_negatives, n_contexts, per_pair, power=0.75):
+    """How often each row is updated in a round by all shards: a context once a window, an output once and as noise."""
+    draws = n_negatives * (n_contexts if per_pair else 1)
+    share, noise = counts / counts.sum(), counts**power / (counts**power).sum()
+    return [ROUND * n_contexts * share, ROUND * (share + draws * noise)]
+
+
+def zipf(n_words):
+    return np.floor(1e8 / np.arange(1.0, n_words + 1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(COUNTS, SHARDS, st.integers(1, 64), st.floats(1, 128), st.booleans())
+def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, n_negatives, n_contexts, per_pair):
+    """Powers of two that do not fall: at most UPDATES in a period, unless it is 1, and more in two periods, unless it is the longest."""
+    schedule = schedule_of(counts, n_shards, n_negatives=n_negatives, n_contexts=n_contexts, per_pair=per_pair)
+    for matrix, updates in zip((INPUT, OUTPUT), updates_of(counts, n_negatives, n_contexts, per_pair), strict=True):
+        period = schedule.period[matrix]
+        assert period.dtype == np.int64
+        assert set(period.tolist()) <= {2**i for i in range(9)}
+        assert period.min() >= 1
+        assert period.max() <= MAX_PERIOD
+        assert (np.diff(period) >= 0).all()
+        assert (updates[period > 1] * period[period > 1] <= UPDATES * (1 + 1e-9)).all()
+        assert (updates[period < MAX_PERIOD] * 2 * period[period < MAX_PERIOD] > UPDATES * (1 - 1e-9)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(COUNTS, SHARDS, st.integers(1, 300))
+def test_due__is_the_prefix_of_rows_whose_period_divides_the_round(counts, n_shards, n_rounds):
+    schedule = schedule_of(counts, n_shards)
+    due = schedule.due(n_rounds)
+    assert due.shape == (n_rounds, 2)
+    assert due.dtype == np.int64
+    for turn in range(1, n_rounds + 1):
+        for matrix in (INPUT, OUTPUT):
+            rows = [turn == n_rounds or turn % period == 0 for period in schedule.period[matrix].tolist()]
+            wanted = sum(rows)
+            assert all(rows[:wanted])
+            assert due[turn - 1, matrix] == wanted
+
+
+def test_due__merges_every_row_once_in_each_of_its_periods():
+    schedule = schedule_of(zipf(70_000), 4)
+    due = schedule.due(schedule.n_rounds)
+    for matrix in (INPUT, OUTPUT):
+        for row in (0, 1, 10, 100, 1_000, 10_000, 69_999):
+            assert (due[:, matrix] > row).sum() == schedule.n_rounds // schedule.period[matrix, row]
+
+
+@settings(max_examples=200, deadline=None)
+@given(COUNTS, SHARDS)
+def test_scale__lies_between_the_mean_and_the_sum(counts, n_shards):
+    schedule = schedule_of(counts, n_shards)
+    assert schedule.scale.shape == (2, counts.size)
+    assert schedule.scale.dtype == np.float32
+    assert (schedule.scale <= 1).all()
+    assert (schedule.scale >= np.float32(1 / n_shards) * (1 - 1e-6)).all()
+
+
+@pytest.mark.parametrize(("n_shards", "excess"), [(2, 1e-6), (4, 1e-6), (8, 1e-4), (64, 0.4)])
+def test_scale__is_the_sum_for_rare_rows_and_near_the_mean_for_the_most_frequent(n_shards, excess):
+    """Each of 64 shards updates a row so seldom, even the most frequent one, that its own change is no longer near the full one."""
+    rare = schedule_of(zipf(70_000), n_shards)
+    assert (rare.scale[:, 10_000:] == 1).all()
+    frequent = schedule_of(np.ones(1), n_shards)  # one word is all there is
+    np.testing.assert_allclose(frequent.scale, 1 / n_shards, rtol=excess)
+    assert (np.diff(rare.scale[:, :100]) >= 0).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(COUNTS)
+def test_scale__of_one_shard_is_one(counts):
+    assert (schedule_of(counts, 1).scale == 1).all()
+
+
+@given(COUNTS, SHARDS)
+def test_merge_schedule__makes_blocks_of_whole_rounds(counts, n_shards):
+    schedule = schedule_of(counts, n_shards)
+    assert schedule.n_rounds == schedule.period.max()
+    assert 0 <= schedule.stretch * n_shards - ROUND < n_shards
+    assert schedule.block_centres == schedule.n_rounds * schedule.stretch * n_shards
+
+
+def test_merge_schedule__knows_that_noise_of_every_pair_updates_more():
+    shared, own = (schedule_of(zipf(70_000), 4, per_pair=per_pair) for per_pair in (False, True))
+    assert np.array_equal(shared.period[INPUT], own.period[INPUT])
+    assert (shared.period[OUTPUT] >= own.period[OUTPUT]).all()
+    assert (shared.period[OUTPUT] > own.period[OUTPUT]).any()
+
+
+def test_merge_schedule__merges_words_seldom_that_are_never_seen():
+    schedule = merge_schedule(np.array([1.0, 0.0]), np.array([1.0, 0.0]), 5, 6.0, 4, per_pair=False)
+    assert schedule.period.tolist() == [[1, MAX_PERIOD]] * 2
+    assert (schedule.scale[:, 1] == 1).all()

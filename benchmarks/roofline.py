@@ -161,7 +161,9 @@ def validate(n_dimensions: int, n_negatives: int) -> None:
     truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in run.start]
     run.train(WHOLE)
     offsets = np.arange(0, len(run.tokens) + 1, SENTENCE)
-    reference.train(run.tokens, offsets, run.radius, 0, *truth, *run.noise, n_negatives, int(KEY), float(RATE), float(RATE), 10**9)
+    text, noise = (run.tokens, offsets, run.radius, 0), (*run.noise, int(KEY))
+    rates = (float(RATE), float(RATE), 10**9)
+    reference.train(text, 0, len(run.tokens), *truth, noise, rates, n_negatives, per_pair=False)
     for matrix, wanted in zip(run.matrices, truth, strict=True):
         if not np.allclose(matrix[:, :n_dimensions], wanted, rtol=1e-4, atol=1e-5) or matrix[:, n_dimensions:].any():
             raise SystemExit(f"the kernel differs from the reference at {n_dimensions} dimensions and {n_negatives} negatives")

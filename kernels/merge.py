@@ -11,21 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 from numpy.typing import NDArray
 
 from kernels.jit import exact
-from kernels.lanes import Lanes
+from kernels.lanes import FLOAT, INT32, INT64, Lanes, cgutils
 
-# As in kernels.tiles: Numba's own annotations fit neither.
-cgutils: Any = _cgutils
+# Numba's own annotation does not fit: an intrinsic is called without its first parameter.
 intrinsic: Any = _intrinsic
 
 INPUT, OUTPUT = 0, 1  # which matrix, where arrays have an axis for both
 
-_FLOAT = ir.FloatType()
-_INT64 = ir.IntType(64)
 _WIDTH = 8  # lanes, of which a row has a multiple; the sums are the same with any
 
 Matrix = NDArray[np.float32]
@@ -93,21 +89,21 @@ def _merge_row(_typing: Any, replicas: Any, model: Any, row: Any, scale: Any, n_
         return None
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        vector = ir.VectorType(_FLOAT, _WIDTH)
+        vector = ir.VectorType(FLOAT, _WIDTH)
         many = context.make_array(signature.args[0])(context, builder, values[0])
         one = context.make_array(signature.args[1])(context, builder, values[1])
         n_rows, n_floats = cgutils.unpack_tuple(builder, one.shape)
         start = builder.mul(values[2], n_floats)
         matrix = builder.mul(n_rows, n_floats)
         model_row = builder.gep(one.data, [start])
-        rows = [builder.gep(many.data, [builder.add(start, builder.mul(matrix, _INT64(r)))]) for r in range(n_replicas.literal_value)]
-        lane = builder.insert_element(ir.Constant(vector, ir.Undefined), values[3], ir.IntType(32)(0))
-        fraction = Lanes(builder, builder.shuffle_vector(lane, lane, ir.Constant(ir.VectorType(ir.IntType(32), _WIDTH), [0] * _WIDTH)))
+        rows = [builder.gep(many.data, [builder.add(start, builder.mul(matrix, INT64(r)))]) for r in range(n_replicas.literal_value)]
+        lane = builder.insert_element(ir.Constant(vector, ir.Undefined), values[3], INT32(0))
+        fraction = Lanes(builder, builder.shuffle_vector(lane, lane, ir.Constant(ir.VectorType(INT32, _WIDTH), [0] * _WIDTH)))
 
         def place(pointer: Any, column: Any) -> Any:
             return builder.bitcast(builder.gep(pointer, [column]), vector.as_pointer())
 
-        with cgutils.for_range_slice(builder, _INT64(0), n_floats, _INT64(_WIDTH)) as (column, _):
+        with cgutils.for_range_slice(builder, INT64(0), n_floats, INT64(_WIDTH)) as (column, _):
             before = Lanes(builder, builder.load(place(model_row, column), align=4))
 
             def changes(first: int, last: int) -> Lanes:

@@ -8,19 +8,17 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
 from kernels.jit import inlined
+from kernels.lanes import INT32, INT64, cgutils
 
-# As in kernels.tiles: Numba's own annotations fit neither.
-cgutils: Any = _cgutils
+# Numba's own annotation does not fit: an intrinsic is called without its first parameter.
 intrinsic: Any = _intrinsic
 
 COUNTER_STRIDE = 8  # int64 numbers in a cache line: two counters in one line would be fought over
 
 _SPINS = 2000  # some microseconds
-_INT32 = ir.IntType(32)
 
 
 def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
@@ -33,7 +31,7 @@ def fetch_add(_typing: Any, counters: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         place = _place(context, builder, signature.args[0], values[0], values[1])
-        return builder.atomic_rmw("add", place, ir.IntType(64)(1), "seq_cst")
+        return builder.atomic_rmw("add", place, INT64(1), "seq_cst")
 
     return types.int64(counters, types.int64), generate
 
@@ -53,7 +51,7 @@ def _yield(_typing: Any) -> Any:
     """Let another thread have this core."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT32, []), "sched_yield"), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT32, []), "sched_yield"), [])
         return context.get_dummy_value()
 
     return types.void(), generate

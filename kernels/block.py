@@ -47,7 +47,8 @@ def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int =
     """The kernel for one number of negatives and one SIMD width (0: that of this machine), constants of its machine code.
 
     Every thread of the plan calls it with the same arguments: text, plan, replicas, noise, rates, D, tallies float64 (R * N, 3), where
-    stretch i adds its loss in nats, pairs and centres to row i. Works in place. Not `replicated`: there is one "replica", the model itself.
+    stretch i adds its loss in nats, pairs and centres to row i. Works in place. Stretch s of a round trains replica s modulo their number.
+    With n_replicas up to 1 nothing is merged: the one "replica" is the model itself, or someone else merges them.
     """
     replicated = n_replicas > 1
     merge = row_merger(n_replicas)
@@ -69,7 +70,7 @@ def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int =
                 if fetch_add(counters, first_counter + stretch * COUNTER_STRIDE):
                     continue
                 i = turn * n_stretches + stretch
-                r = stretch if replicated else 0
+                r = stretch % replicas.inputs.shape[0]
                 inputs, outputs = replicas.inputs[r], replicas.outputs[r]
                 train(text, borders[i], borders[i + 1], inputs, outputs, noise, rates, n_dimensions, tallies[i])
             counter = first_counter + n_stretches * COUNTER_STRIDE

@@ -26,7 +26,15 @@ R = TypeVar("R")
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A function compiled on its first call, cached on disk, that runs without the GIL."""
-    compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
+    return _cached(numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function), function)
+
+
+def exact_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """As `kernel`, with the floats of `exact`."""
+    return _cached(numba.njit(nogil=True, error_model="numpy")(function), function)
+
+
+def _cached(compiled: Callable[P, R], function: Callable[P, R]) -> Callable[P, R]:
     outer = numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.CACHE_DIR = str(_cache_directory(outer))  # type: ignore[attr-defined]
     try:

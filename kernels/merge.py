@@ -60,14 +60,14 @@ def row_merger(n_replicas: int) -> Callable[..., None]:
     @exact
     def merge(replicas: NDArray[np.float32], model: Matrix, scale: NDArray[np.float32], first: int, last: int) -> None:
         for row in range(first, last):
-            if _changed(replicas, model, row):
+            if changed(replicas, model, row):
                 _merge_row(replicas, model, row, scale[row], n_replicas)
 
     return merge
 
 
 @exact
-def _changed(replicas: NDArray[np.float32], model: Matrix, row: int) -> bool:
+def changed(replicas: NDArray[np.float32], model: Matrix, row: int) -> bool:
     """Whether a replica's row differs from the model's; nearly always the first number tells."""
     for r in range(replicas.shape[0]):
         if replicas[r, row, 0] != model[row, 0]:

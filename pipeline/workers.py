@@ -33,6 +33,9 @@ class Workers(Protocol):
         The first error of a task is raised, and no further task is started.
         """
 
+    def cluster_client(self) -> Any:
+        """The Dask client of workers that are processes of their own, for one long computation on all of them; None: there are none."""
+
 
 class InPlace:
     """One task after the other, here: on a worker, whose build is itself one of many tasks."""
@@ -47,6 +50,10 @@ class InPlace:
             results.append(function(item))
             on_done(results[-1])
         return results
+
+    def cluster_client(self) -> Any:
+        """See `Workers.cluster_client`."""
+        return None
 
 
 class DaskWorkers:
@@ -89,6 +96,10 @@ class DaskWorkers:
         finally:
             client.cancel(futures)
         return results
+
+    def cluster_client(self) -> Any:
+        """See `Workers.cluster_client`."""
+        return self._started() if self.cluster.address or self.cluster.processes else None
 
     def _n_here(self) -> int:
         """Tasks to do in this process first: one where workers are processes, so that Numba's cache is written before they all read it.

@@ -13,23 +13,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
+from kernels.merge import Matrix
+from kernels.skipgram import Rates, learning_rate
 from kernels.tiles import simd_width
-from pipeline.artifact import Artifact, FileRecord, Tally
-from pipeline.configuration import NoiseDraws, SubsampleFormula, Train, TrainMode, WindowKind
+from pipeline.artifact import FileRecord, Tally
+from pipeline.configuration import Train, TrainMode
 from pipeline.errors import TrainingError
-from pipeline.events import StepStarted, emit
-from pipeline.interruption import noted_interruptions
+from pipeline.events import RunWarned, StepStarted, emit
+from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
 from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import read_table, write_table
-from pipeline.training.model import Model, noise_weights
-from pipeline.training.pair_files import Block, PairFile, PairReader, cut_blocks, pair_files
-from pipeline.training.schedule import MergeSchedule, merge_schedule
+from pipeline.training.cluster import Cluster, RestartedError
+from pipeline.training.pair_files import Block, PairFile, cut_blocks
+from pipeline.training.task import Task
 from pipeline.training.threads import Threads
 
 DIVERGED = 2.0  # times the loss of vectors of zeros
+VECTORS = "vectors"  # beside the checkpoints, and removed with them: the matrices of a model that is not in this process
 ROWS_A_BATCH = 65_536  # of the vectors, when they are written
 
 
@@ -84,70 +86,69 @@ def build(job: Job[Train]) -> Outcome:
     KeyboardInterrupt
         After SIGINT or SIGTERM, with a checkpoint behind it.
     """
-    vocabulary = read_table(job.inputs["vocabulary"][0].path(VOCABULARY_FILE), VOCABULARY)
-    counts = vocabulary["count"].to_numpy()
-    pairs = job.inputs["pairs"][0]
-    files = pair_files(pairs)
-    model = Model(job.settings, counts, sum(file.n_centres for file in files))
-    schedule = merging(job.settings, counts, pairs) if job.settings.mode is TrainMode.REPRODUCIBLE else None
-    with Threads(model, schedule, job.workers.n_threads) as trainer, PairReader(files) as reader:
-        position = _train(job, files, reader, trainer)
-        n_threads = trainer.n_threads
+    task = Task(job.settings, job.inputs["vocabulary"][0], job.inputs["pairs"][0])
+    files = task.files()
+    vocabulary = read_table(task.vocabulary.path(VOCABULARY_FILE), VOCABULARY)
+    reproducible = job.settings.mode is TrainMode.REPRODUCIBLE
+    client = job.workers.cluster_client() if reproducible and job.settings.shards > 1 else None
+    schedule = task.schedule() if reproducible else None
+    with Cluster(client, task) if client else Threads(task.model(), schedule, files, job.workers.n_threads) as trainer:
+        position, vectors = _train(job, files, trainer)
+        measures = trainer.measures
     return Outcome(
-        (_write_vectors(job, vocabulary, model), _write_rounds(job, position.rounds)),
-        (Tally("centres", model.rates.n_centres, position.n_centres),),
+        (_write_vectors(job, vocabulary, *vectors), _write_rounds(job, position.rounds)),
+        (Tally("centres", sum(file.n_centres for file in files), position.n_centres),),
         {
             "words": len(vocabulary),
             "dimensions": job.settings.dimensions,
             **_losses(position.rounds),
             "training_s": position.training_s,
-            "words_per_s": pairs.manifest.measures["tokens"] / position.training_s,
-            "threads": n_threads,
+            "words_per_s": task.pairs.manifest.measures["tokens"] / position.training_s,
+            **measures,
             "simd_width": simd_width(),
-            "reproducible": int(schedule is not None),
+            "reproducible": int(reproducible),
         },
     )
 
 
-def merging(settings: Train, counts: npt.NDArray[np.int64], pairs: Artifact) -> MergeSchedule:
-    """When the replicas of a run are merged: from the counts of the words, int64 (V,), and the parameters of its pairs."""
-    drawn = pairs.manifest.parameters
-    formula = keep_probabilities_program if drawn["subsample_formula"] == SubsampleFormula.WORD2VEC else keep_probabilities_paper
-    kept = counts * formula(counts, int(counts.sum()), drawn["subsample"])
-    noise = noise_weights(settings, counts)
-    n_contexts = drawn["window"] + 1 if drawn["window_kind"] == WindowKind.DYNAMIC else 2 * drawn["window"]
-    per_pair = settings.noise_draws is NoiseDraws.PER_PAIR
-    return merge_schedule(kept / kept.sum(), noise / noise.sum(), settings.negatives, n_contexts, settings.shards, per_pair=per_pair)
+def _train(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster) -> tuple[Position, tuple[Matrix, Matrix]]:
+    """Train all blocks that the newest checkpoint has not, and from there again whenever workers were lost; also the vectors."""
+    n_total = sum(file.n_centres for file in files)
+    progress = Progress(job.step, n_total, "centres")
+    with noted_interruptions() as interruption:
+        while True:
+            try:
+                position = _go_on(job, files, trainer, progress, interruption)
+                return position, trainer.vectors(job.checkpoints.directory / VECTORS)
+            except RestartedError as lost:
+                emit(RunWarned(f"Training was set back to its last checkpoint, for a worker was lost: {lost}"))
 
 
-def _train(job: Job[Train], files: list[PairFile], reader: PairReader, trainer: Threads) -> Position:
-    """Train all blocks that the newest checkpoint has not."""
+def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, progress: Progress, interruption: Interruption) -> Position:
     blocks = list(cut_blocks(files, trainer.block_centres))
-    n_total = trainer.model.rates.n_centres
-    words_a_centre = job.inputs["pairs"][0].manifest.measures["tokens"] / n_total
+    rates = Rates(job.settings.learning_rate, job.settings.min_learning_rate, progress.n_total)
+    words_a_centre = job.inputs["pairs"][0].manifest.measures["tokens"] / progress.n_total
     position = Position()
     saved = job.checkpoints.newest()
     if saved:
         position = Position.of_state(saved.state)
         trainer.load(saved.directory)
-        emit(StepStarted(job.step, f"goes on from a checkpoint, {position.n_centres / n_total:.0%} are done"))
-    progress = Progress(job.step, n_total, "centres")
+        emit(StepStarted(job.step, f"goes on from a checkpoint, {position.n_centres / progress.n_total:.0%} are done"))
+    before_s = position.training_s - progress.elapsed_s
     progress.go_on_from(position.n_centres, position.n_centres * words_a_centre)
-    before_s = position.training_s
-    with noted_interruptions() as interruption:
-        for block in blocks[position.n_blocks :]:
-            file = files[block.file]
-            tallies = trainer.train(reader.text(block.file), block.first, block.last)
-            rate = trainer.model.rate(file.first_centre + block.last)
-            position.advance(block, file, tallies, rate)
-            position.training_s = before_s + progress.elapsed_s
-            _watch(job.settings, tallies, position)
-            figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
-            progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
-            if interruption.asked or job.checkpoints.due:
-                job.checkpoints.write(position.n_blocks, asdict(position), trainer.save)
-            if interruption.asked:
-                raise KeyboardInterrupt
+    for block in blocks[position.n_blocks :]:
+        file = files[block.file]
+        tallies = trainer.train(block)
+        rate = learning_rate(rates, file.first_centre + block.last)
+        position.advance(block, file, tallies, rate)
+        position.training_s = before_s + progress.elapsed_s
+        _watch(job.settings, tallies, position)
+        figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
+        progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
+        if interruption.asked or job.checkpoints.due:
+            job.checkpoints.write(position.n_blocks, asdict(position), trainer.save)
+        if interruption.asked:
+            raise KeyboardInterrupt
     return position
 
 
@@ -177,7 +178,7 @@ def _losses(rounds: list[Round]) -> dict[str, float]:
     }
 
 
-def _write_vectors(job: Job[Train], vocabulary: pa.Table, model: Model) -> FileRecord:
+def _write_vectors(job: Job[Train], vocabulary: pa.Table, input_vectors: Matrix, output_vectors: Matrix) -> FileRecord:
     schema = vectors_schema(job.settings.dimensions)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -187,7 +188,7 @@ def _write_vectors(job: Job[Train], vocabulary: pa.Table, model: Model) -> FileR
                 pa.FixedSizeListArray.from_arrays(
                     pa.array(matrix[first : first + len(words), : job.settings.dimensions].ravel()), type=schema.field(name).type
                 )
-                for name, matrix in (("input", model.input), ("output", model.output))
+                for name, matrix in (("input", input_vectors), ("output", output_vectors))
             ]
             yield pa.record_batch([words["token"].chunk(0), words["count"].chunk(0), *matrices], schema=schema)
 

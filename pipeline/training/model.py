@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from kernels.alias import build_alias
 from kernels.draws import Purpose, derive_key
-from kernels.skipgram import Noise, Rates, learning_rate
+from kernels.skipgram import Noise, Rates
 from kernels.vectors import fill_initial, new_vectors
 from pipeline.configuration import Train
 
@@ -28,10 +28,6 @@ class Model:
         fill_initial(self.input, settings.dimensions, initial_key)
         self.noise = Noise(*build_alias(noise_weights(settings, counts)), noise_key)
         self.rates = Rates(settings.learning_rate, settings.min_learning_rate, n_centres)
-
-    def rate(self, n_trained: int) -> float:
-        """The learning rate after so many centres."""
-        return learning_rate(self.rates, n_trained)
 
     def save(self, directory: Path) -> None:
         """Write both matrices, padding included."""

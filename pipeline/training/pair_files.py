@@ -79,10 +79,17 @@ class PairReader:
         self._read = {}
 
 
+def empty_text(base: int) -> Text:
+    """A text without sentences, of the same types as those that are read: for any other, kernels would be compiled anew."""
+    tokens, radius = np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    tokens.flags.writeable = radius.flags.writeable = False
+    return Text(tokens, np.zeros(1, np.int64), radius, base)
+
+
 def _read_pairs(file: PairFile) -> Text:
     table = read_table(file.path, PAIRS).combine_chunks()
     if not table.num_rows:
-        return Text(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.uint8), file.first_centre)
+        return empty_text(file.first_centre)
     tokens, offsets = flat_lists(table["tokens"].chunk(0))
     radius = flat_lists(table["radius"].chunk(0))[0]
     return Text(tokens, offsets, radius, file.first_centre - int(offsets[0]))

@@ -50,6 +50,13 @@ class MergeSchedule:
         due[-1] = self.period.shape[1]
         return due
 
+    def borders(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Where the stretches of the block first..last-1 begin and end, int64 (n_rounds * n_shards + 1,), and n_rounds."""
+        borders = np.append(np.arange(first, last, self.stretch), last)
+        n_missing = -(len(borders) - 1) % self.n_shards  # of the last round of a file: empty stretches
+        borders = np.append(borders, np.full(n_missing, last))
+        return borders, (len(borders) - 1) // self.n_shards
+
 
 def merge_schedule(
     share: npt.NDArray[np.float64], noise: npt.NDArray[np.float64], n_negatives: int, n_contexts: float, n_shards: int, *, per_pair: bool

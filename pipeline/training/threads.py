@@ -1,5 +1,6 @@
 """Training on threads of this process: replicas that are merged, with the same bytes for any number of threads, or one shared model."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
@@ -9,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.block import Plan, block_kernel, new_counters
-from kernels.merge import Replicas
-from kernels.skipgram import N_TALLIES, Text
+from kernels.merge import Matrix, Replicas
+from kernels.skipgram import N_TALLIES
 from kernels.vectors import new_vectors
 from pipeline.configuration import NoiseDraws
 from pipeline.training.model import Model
+from pipeline.training.pair_files import Block, PairFile, PairReader
 from pipeline.training.schedule import MergeSchedule
 
 SHARED_STRETCH = 8_192  # centres that a thread takes at a time from a shared model's block
@@ -23,7 +25,7 @@ SHARED_BLOCK = 64 * SHARED_STRETCH
 class Threads:
     """A model and the threads that train it. Use it in `with`."""
 
-    def __init__(self, model: Model, schedule: MergeSchedule | None, n_threads: int) -> None:
+    def __init__(self, model: Model, schedule: MergeSchedule | None, files: Sequence[PairFile], n_threads: int) -> None:
         """Without a schedule the threads share the model without locks: with more than one, results depend on their timing."""
         self.model, self.schedule = model, schedule
         n_words = len(model.input)
@@ -45,6 +47,7 @@ class Threads:
         # More threads than shards would find nothing to do; one shard is trained in order by one.
         self.n_threads = min(n_threads, schedule.n_shards) if schedule else n_threads
         self._pool = ThreadPoolExecutor(self.n_threads)
+        self._reader = PairReader(files)
 
     @property
     def block_centres(self) -> int:
@@ -60,14 +63,30 @@ class Threads:
         self.model.load(directory)
         self._copy_to_replicas()
 
+    def vectors(self, directory: Path) -> tuple[Matrix, Matrix]:
+        """Input and output matrix, float32 (V, row_floats(D)), when all is trained."""
+        return self.model.input, self.model.output
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What is worth keeping about who trained."""
+        return {"threads": self.n_threads}
+
     def _copy_to_replicas(self) -> None:
         if self.replicas.inputs.shape[0] > 1:
             self.replicas.inputs[:] = self.model.input
             self.replicas.outputs[:] = self.model.output
 
-    def train(self, text: Text, first: int, last: int) -> npt.NDArray[np.float64]:
-        """Train the centres first..last-1 of a file, one block; loss in nats, pairs and centres, float64 (3,)."""
-        borders, n_rounds = self._borders(first + int(text.offsets[0]), last + int(text.offsets[0]))
+    def train(self, block: Block) -> npt.NDArray[np.float64]:
+        """Train one block; loss in nats, pairs and centres, float64 (3,).
+
+        Raises
+        ------
+        StoreError
+            When a file of pairs is damaged.
+        """
+        text = self._reader.text(block.file)
+        borders, n_rounds = self._borders(block.first + int(text.offsets[0]), block.last + int(text.offsets[0]))
         due = self.schedule.due(n_rounds) if self.schedule else np.zeros((1, 2), np.int64)
         plan = Plan(borders, due, new_counters(n_rounds, (len(borders) - 1) // n_rounds), self.n_threads)
         tallies = np.zeros((len(borders) - 1, N_TALLIES))
@@ -81,15 +100,13 @@ class Threads:
 
     def _borders(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], int]:
         """Where the stretches of a block begin and end, and in how many rounds they are trained."""
-        if not self.schedule:
-            return np.append(np.arange(first, last, SHARED_STRETCH), last), 1
-        borders = np.append(np.arange(first, last, self.schedule.stretch), last)
-        n_missing = -(len(borders) - 1) % self.schedule.n_shards  # of the last round of a file: empty stretches
-        borders = np.append(borders, np.full(n_missing, last))
-        return borders, (len(borders) - 1) // self.schedule.n_shards
+        if self.schedule:
+            return self.schedule.borders(first, last)
+        return np.append(np.arange(first, last, SHARED_STRETCH), last), 1
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.shutdown()
+        self._reader.__exit__(kind, error, trace)

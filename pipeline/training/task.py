@@ -1,0 +1,51 @@
+"""What is to be trained, as it lies in the store: small enough to be sent to workers, who read the rest for themselves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
+from pipeline.artifact import Artifact
+from pipeline.configuration import NoiseDraws, SubsampleFormula, Train, WindowKind
+from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
+from pipeline.tables import read_table
+from pipeline.training.model import Model, noise_weights
+from pipeline.training.pair_files import PairFile, pair_files
+from pipeline.training.schedule import MergeSchedule, merge_schedule
+
+
+@dataclass(frozen=True)
+class Task:
+    """The settings and the input artifacts of a train stage."""
+
+    settings: Train
+    vocabulary: Artifact
+    pairs: Artifact
+
+    def files(self) -> list[PairFile]:
+        """The files of pairs, in the order of training."""
+        return pair_files(self.pairs)
+
+    def model(self) -> Model:
+        """A new model."""
+        return Model(self.settings, self._counts(), sum(file.n_centres for file in self.files()))
+
+    def schedule(self) -> MergeSchedule:
+        """When its replicas are merged."""
+        return merging(self.settings, self._counts(), self.pairs)
+
+    def _counts(self) -> npt.NDArray[np.int64]:
+        counts: npt.NDArray[np.int64] = read_table(self.vocabulary.path(VOCABULARY_FILE), VOCABULARY)["count"].to_numpy()
+        return counts
+
+
+def merging(settings: Train, counts: npt.NDArray[np.int64], pairs: Artifact) -> MergeSchedule:
+    """When the replicas of a run are merged: from the counts of the words, int64 (V,), and the parameters of its pairs."""
+    drawn = pairs.manifest.parameters
+    formula = keep_probabilities_program if drawn["subsample_formula"] == SubsampleFormula.WORD2VEC else keep_probabilities_paper
+    kept = counts * formula(counts, int(counts.sum()), drawn["subsample"])
+    noise = noise_weights(settings, counts)
+    n_contexts = drawn["window"] + 1 if drawn["window_kind"] == WindowKind.DYNAMIC else 2 * drawn["window"]
+    per_pair = settings.noise_draws is NoiseDraws.PER_PAIR
+    return merge_schedule(kept / kept.sum(), noise / noise.sum(), settings.negatives, n_contexts, settings.shards, per_pair=per_pair)

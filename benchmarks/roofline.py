@@ -23,7 +23,6 @@ from kernels.alias import build_alias, draw_alias
 from kernels.draws import uniform64
 from kernels.jit import inlined, kernel
 from kernels.lanes import FLOAT, INT64, Lanes
-from kernels.skipgram import fill_initial, new_vectors
 from kernels.tiles import (
     MAX_CONTEXTS,
     address_rows,
@@ -36,6 +35,7 @@ from kernels.tiles import (
     update_window,
     update_window_ahead,
 )
+from kernels.vectors import fill_initial, new_vectors
 from kernels.windows import Window
 from pipeline.environment import environment
 from tests.reference import skipgram as reference
@@ -161,7 +161,9 @@ def validate(n_dimensions: int, n_negatives: int) -> None:
     truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in run.start]
     run.train(WHOLE)
     offsets = np.arange(0, len(run.tokens) + 1, SENTENCE)
-    reference.train(run.tokens, offsets, run.radius, 0, *truth, *run.noise, n_negatives, int(KEY), float(RATE), float(RATE), 10**9)
+    text, noise = (run.tokens, offsets, run.radius, 0), (*run.noise, int(KEY))
+    rates = (float(RATE), float(RATE), 10**9)
+    reference.train(text, 0, len(run.tokens), *truth, noise, rates, n_negatives, per_pair=False)
     for matrix, wanted in zip(run.matrices, truth, strict=True):
         if not np.allclose(matrix[:, :n_dimensions], wanted, rtol=1e-4, atol=1e-5) or matrix[:, n_dimensions:].any():
             raise SystemExit(f"the kernel differs from the reference at {n_dimensions} dimensions and {n_negatives} negatives")

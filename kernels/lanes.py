@@ -31,6 +31,11 @@ def simd_width() -> int:
     return 8 if features.get("avx2", False) and features.get("fma", False) else 4
 
 
+def processor() -> str:
+    """The type of processor that kernels are compiled for, as LLVM names it; NUMBA_CPU_NAME overrides it."""
+    return os.environ.get("NUMBA_CPU_NAME", "") or str(llvmlite.binding.get_host_cpu_name())
+
+
 class Lanes:
     """A SIMD value (or a scalar) whose operators emit instructions, so that formulas below read as formulas."""
 

@@ -25,6 +25,7 @@ from kernels.tiles import (
     prefetch_rows,
     score_window,
     update_window,
+    update_window_ahead,
 )
 
 MAX_NEGATIVES = 64
@@ -93,6 +94,7 @@ def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
     beyond +-6 still train, the sigmoid is no table. Stretches one after the other give the same vectors as one call.
     """
     n_outputs = n_negatives + 1
+    n_soon = n_outputs + 1
     layout = (group_size(n_outputs, width), plane_floats(n_outputs, width))
 
     @inlined
@@ -108,11 +110,11 @@ def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
         tallies: NDArray[np.float64],
     ) -> None:
         tokens, offsets, radius, base = text
-        contexts, outputs = np.empty(MAX_CONTEXTS, np.int64), np.empty(n_outputs, np.int64)
+        contexts, outputs, soon = np.empty(MAX_CONTEXTS, np.int64), np.empty(n_outputs, np.int64), np.empty(n_soon, np.int64)
         ring, skipped = np.zeros(_RING * n_outputs, np.int32), np.zeros(_RING, np.bool_)
         signs, scores = _signs(n_outputs, layout), np.zeros((n_outputs + layout[0] - 1) // layout[0] * layout[1], np.float32)
         loss, exponents = _no_loss(width)
-        n_blocks, n_lines = (n_dimensions + width - 1) // width, (n_dimensions + ROW_MULTIPLE - 1) // ROW_MULTIPLE
+        n_blocks = (n_dimensions + width - 1) // width
         reach = _reach(radius, first, last)
         sentence, position, drawn, n_pairs = _sentence(offsets, first), first, first, 0
         while position < last:
@@ -131,16 +133,16 @@ def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
                 address_rows(tokens, input_vectors, centre + 1, end, contexts, centre - begin)
                 address_rows(ring, output_vectors, slot * n_outputs, (slot + 1) * n_outputs, outputs, 0)
                 score_window(contexts, n_contexts, outputs, scores, n_blocks, n_outputs, width)
-                # All outputs of a coming centre, and the one context that no centre before it had.
-                coming = (centre + _AHEAD) % _RING
-                prefetch_rows(ring, output_vectors, coming * n_outputs, (coming + 1) * n_outputs, n_lines)
-                newest = min(centre + _AHEAD + reach, offsets[-1] - 1)
-                prefetch_rows(tokens, input_vectors, newest, newest + 1, n_lines)
                 if skipped[slot]:
                     _skip(signs, ring[slot * n_outputs : (slot + 1) * n_outputs], n_contexts, np.float32(0.0), layout)
                 rate = np.float32(learning_rate(rates, base + centre))
                 grade_window(n_contexts, scores, signs, rate, loss, exponents, n_outputs, width)
-                update_window(contexts, n_contexts, outputs, scores, n_blocks, n_outputs, width)
+                # All outputs of a coming centre, and the one context that no centre before it had.
+                coming = (centre + _AHEAD) % _RING
+                address_rows(ring, output_vectors, coming * n_outputs, (coming + 1) * n_outputs, soon, 0)
+                newest = min(centre + _AHEAD + reach, offsets[-1] - 1)
+                address_rows(tokens, input_vectors, newest, newest + 1, soon, n_outputs)
+                update_window_ahead(contexts, n_contexts, outputs, scores, n_blocks, n_outputs, width, soon, n_soon)
                 if skipped[slot]:
                     _skip(signs, ring[slot * n_outputs : (slot + 1) * n_outputs], n_contexts, np.float32(-1.0), layout)
                 n_pairs += n_contexts

@@ -6,14 +6,23 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from kernels.lanes import processor
+
 PACKAGES = ("corpus2vec", "numpy", "numba", "llvmlite", "pyarrow", "dask", "scipy", "prefect")
 
 
 @cache
 def environment() -> dict[str, str]:
-    """Versions of what computes, the CPU, and the commit when this is a checkout."""
+    """Versions of what computes, the CPU, its type as the compiler knows it, and the commit when this is a checkout."""
     versions = {name: found for name in PACKAGES if (found := _version(name))}
-    return {"python": platform.python_version(), **versions, "cpu": _cpu(), "system": platform.system(), "commit": _commit()}
+    return {
+        "python": platform.python_version(),
+        **versions,
+        "cpu": _cpu(),
+        "processor": processor(),
+        "system": platform.system(),
+        "commit": _commit(),
+    }
 
 
 def _version(package: str) -> str:

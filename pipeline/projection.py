@@ -78,7 +78,7 @@ class _Sizes:
             "vocabulary": (n_words, 10 * n_words, 400 * n_words),
             "pairs": (n_sentences * self.configuration.pairs.epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes),
             "train": (n_words, n_words * 8 * dimensions, 2 * n_models * matrix_bytes + 2 * part_bytes + WORD_BYTES * n_words),
-            "evaluate": (20, 5_000, 2 * matrix_bytes + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)),
+            "evaluate": (20, 5_000, 3 * matrix_bytes + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)),
         }[name]
         return Projection(int(n_rows), int(disk), int(PROCESS_BYTES + READING_BYTES + memory))
 

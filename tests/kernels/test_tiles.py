@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from kernels.jit import kernel
-from kernels.skipgram import new_vectors
 from kernels.tiles import (
     MAX_CONTEXTS,
     address_rows,
@@ -20,6 +19,7 @@ from kernels.tiles import (
     update_window,
     update_window_ahead,
 )
+from kernels.vectors import new_vectors
 from tests.reference import skipgram as reference
 
 RATE = 0.05

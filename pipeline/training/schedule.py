@@ -1,7 +1,7 @@
 """When which rows of the replicas become one: the multi-rate merge. A pure function of counts and parameters.
 
 A round is `ROUND` centres, divided among the shards. A row that is updated often is merged after every round, one that is updated seldom
-after 2, 4, 8 ... rounds, so that all shards together update it at most `UPDATES` times between two merges; after the last round of a block
+after 2, 4, 8 ... rounds, so that all shards together update it at most 64 times between two merges; after the last round of a block
 all rows are merged. Why, and what else was tried: docs/decisions/0003-reproducible-training.md.
 """
 
@@ -11,11 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.merge import INPUT, OUTPUT
+from pipeline.configuration import NoiseDraws, Train
 
 ROUND = 4096  # centres of all shards
-UPDATES = 32.0  # updates of a row, by all shards, between two merges: fewer are simply added up
-MAX_PERIOD = 256  # rounds in a block
-SATURATION = 0.02  # k: n updates beyond those move a row 1 - exp(-k n) of its way
+MAX_PERIOD = 256  # rounds in a block, at most
+BLOCK_WORK = 256 * 6 * 6 * 100  # rounds times contexts times outputs times dimensions in a block: about half a second of one core
+# An update of the usual size has six terms: an input row gets one from each of 1 + 5 outputs, an output row from about 6 contexts.
+TERMS = 6.0
+LARGEST_STEP = 1.6  # learning rate times the updates of a row, by all shards, between two merges: so many are simply added up
+MAX_UPDATES = 64.0
+SATURATION = 0.8  # k over the learning rate: n updates beyond those move a row 1 - exp(-k n) of its way
 
 
 @dataclass(frozen=True)
@@ -58,32 +63,33 @@ class MergeSchedule:
         return borders, (len(borders) - 1) // self.n_shards
 
 
-def merge_schedule(
-    share: npt.NDArray[np.float64], noise: npt.NDArray[np.float64], n_negatives: int, n_contexts: float, n_shards: int, *, per_pair: bool
-) -> MergeSchedule:
+def merge_schedule(share: npt.NDArray[np.float64], noise: npt.NDArray[np.float64], settings: Train, n_contexts: float) -> MergeSchedule:
     """The schedule for a corpus.
 
     Parameters
     ----------
     share, noise
         float64 (V,): each word's share of the centres and of the noise, both summing to 1; the first words are the most frequent.
-    n_negatives, n_contexts
-        K; contexts of an average centre.
-    n_shards
-        Replicas.
-    per_pair
-        Whether every pair draws its own noise.
+    settings
+        Of training: its shards, negatives, dimensions and learning rate count.
+    n_contexts
+        Contexts of an average centre.
 
     Notes
     -----
     Were a row pulled to one place, n updates in each of R replicas would move the sum R (1 - exp(-k n)) of the way, and R n updates one
     after the other 1 - exp(-k R n). The scale is their ratio, n counting only updates beyond the bound: 1 for few, towards 1 / R for many.
+    An input row counts an occurrence once for the scale, and once for each context for the period: measured to be right.
     """
-    draws = n_negatives * (n_contexts if per_pair else 1.0)
-    occurrences = np.stack([share, share + draws * noise]) * ROUND
-    updates = occurrences * np.array([[n_contexts], [1.0]])
-    period = np.exp2(np.floor(np.log2(np.clip(UPDATES / np.maximum(updates, 1e-300), 1, MAX_PERIOD)))).astype(np.int64)
+    draws = settings.negatives * (n_contexts if settings.noise_draws is NoiseDraws.PER_PAIR else 1.0)
+    contexts_a_draw = 1.0 if settings.noise_draws is NoiseDraws.PER_PAIR else n_contexts
+    inputs = share * (settings.negatives + 1) / TERMS
+    outputs = (share * n_contexts + draws * noise * contexts_a_draw) / TERMS
+    updates = min(MAX_UPDATES, LARGEST_STEP / settings.learning_rate)
+    often = np.stack([inputs * n_contexts, outputs]) * ROUND
+    longest = min(MAX_PERIOD, max(1.0, BLOCK_WORK / (n_contexts * (settings.negatives + 1) * settings.dimensions)))
+    period = np.exp2(np.floor(np.log2(np.clip(updates / np.maximum(often, 1e-300), 1, longest)))).astype(np.int64)
     period = np.maximum.accumulate(period, axis=1)
-    n = np.maximum(occurrences * period - UPDATES, 1e-9)
-    scale = -np.expm1(-SATURATION * n) / (-np.expm1(-SATURATION * n / n_shards) * n_shards)
-    return MergeSchedule(n_shards, period, scale.astype(np.float32))
+    kn = SATURATION * settings.learning_rate * np.maximum(np.stack([inputs, outputs]) * ROUND * period - updates, 1e-9)
+    scale = -np.expm1(-kn) / (-np.expm1(-kn / settings.shards) * settings.shards)
+    return MergeSchedule(settings.shards, period, scale.astype(np.float32))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
 from pipeline.artifact import Artifact
-from pipeline.configuration import NoiseDraws, SubsampleFormula, Train, WindowKind
+from pipeline.configuration import SubsampleFormula, Train, WindowKind
 from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.tables import read_table
 from pipeline.training.model import Model, noise_weights
@@ -47,5 +47,4 @@ def merging(settings: Train, counts: npt.NDArray[np.int64], pairs: Artifact) -> 
     kept = counts * formula(counts, int(counts.sum()), drawn["subsample"])
     noise = noise_weights(settings, counts)
     n_contexts = drawn["window"] + 1 if drawn["window_kind"] == WindowKind.DYNAMIC else 2 * drawn["window"]
-    per_pair = settings.noise_draws is NoiseDraws.PER_PAIR
-    return merge_schedule(kept / kept.sum(), noise / noise.sum(), settings.negatives, n_contexts, settings.shards, per_pair=per_pair)
+    return merge_schedule(kept / kept.sum(), noise / noise.sum(), settings, n_contexts)

@@ -19,7 +19,7 @@ from pipeline.training.pair_files import Block, PairFile, PairReader
 from pipeline.training.schedule import MergeSchedule
 
 SHARED_STRETCH = 8_192  # centres that a thread takes at a time from a shared model's block
-SHARED_BLOCK = 64 * SHARED_STRETCH
+SHARED_BLOCK = 64 * SHARED_STRETCH  # centres in a block, fewer where a centre takes longer
 
 
 class Threads:
@@ -52,7 +52,11 @@ class Threads:
     @property
     def block_centres(self) -> int:
         """Centres after which the model is whole, at most."""
-        return self.schedule.block_centres if self.schedule else SHARED_BLOCK
+        return self.schedule.block_centres if self.schedule else self._shared_block()
+
+    def _shared_block(self) -> int:
+        settings = self.model.settings
+        return max(SHARED_STRETCH, SHARED_BLOCK * 6 * 100 // ((settings.negatives + 1) * settings.dimensions))
 
     def save(self, directory: Path) -> None:
         """Write the model, which is whole between two blocks."""

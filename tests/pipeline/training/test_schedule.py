@@ -6,22 +6,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.merge import INPUT, OUTPUT
-from pipeline.training.schedule import MAX_PERIOD, ROUND, UPDATES, merge_schedule
+from pipeline.configuration import NoiseDraws, Train
+from pipeline.training.schedule import MAX_PERIOD, MAX_UPDATES, ROUND, merge_schedule
 
 COUNTS = st.lists(st.integers(1, 10**7), min_size=1, max_size=60).map(lambda counts: np.sort(counts)[::-1].astype(np.float64))
 SHARDS = st.integers(1, 64)
 
 
-def schedule_of(counts, n_shards, *, n_negatives=5, n_contexts=6.0, per_pair=False, power=0.75):
-    noise = counts**power
-    return merge_schedule(counts / counts.sum(), noise / noise.sum(), n_negatives, n_contexts, n_shards, per_pair=per_pair)
+def schedule_of(counts, n_shards, *, n_negatives=5, n_contexts=6.0, per_pair=False, rate=0.025, n_dimensions=1):
+    noise = counts**0.75
+    draws = NoiseDraws.PER_PAIR if per_pair else NoiseDraws.PER_WINDOW
+    settings = Train(negatives=n_negatives, shards=n_shards, noise_draws=draws, learning_rate=rate, dimensions=n_dimensions)
+    return merge_schedule(counts / counts.sum(), noise / noise.sum(), settings, n_contexts)
 
 
 def updates_of(counts, n_negatives, n_contexts, per_pair, power=0.75):
-    """How often each row is updated in a round by all shards: a context once a window, an output once and as noise."""
-    draws = n_negatives * (n_contexts if per_pair else 1)
+    """Updates of six terms by all shards in a round: a context has one from each output of a window, an output one from each context."""
     share, noise = counts / counts.sum(), counts**power / (counts**power).sum()
-    return [ROUND * n_contexts * share, ROUND * (share + draws * noise)]
+    drawn = n_negatives * n_contexts * noise  # terms: by windows as many as by pairs
+    return [ROUND * n_contexts * (n_negatives + 1) * share / 6, ROUND * (n_contexts * share + drawn) / 6]
 
 
 def zipf(n_words):
@@ -31,7 +34,7 @@ def zipf(n_words):
 @settings(max_examples=200, deadline=None)
 @given(COUNTS, SHARDS, st.integers(1, 64), st.floats(1, 128), st.booleans())
 def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, n_negatives, n_contexts, per_pair):
-    """Powers of two that do not fall: at most UPDATES in a period, unless it is 1, and more in two periods, unless it is the longest."""
+    """Powers of two that do not fall: at most 64 in a period, unless it is 1, and more in two periods, unless it is the longest."""
     schedule = schedule_of(counts, n_shards, n_negatives=n_negatives, n_contexts=n_contexts, per_pair=per_pair)
     for matrix, updates in zip((INPUT, OUTPUT), updates_of(counts, n_negatives, n_contexts, per_pair), strict=True):
         period = schedule.period[matrix]
@@ -40,8 +43,8 @@ def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, 
         assert period.min() >= 1
         assert period.max() <= MAX_PERIOD
         assert (np.diff(period) >= 0).all()
-        assert (updates[period > 1] * period[period > 1] <= UPDATES * (1 + 1e-9)).all()
-        assert (updates[period < MAX_PERIOD] * 2 * period[period < MAX_PERIOD] > UPDATES * (1 - 1e-9)).all()
+        assert (updates[period > 1] * period[period > 1] <= MAX_UPDATES * (1 + 1e-9)).all()
+        assert (updates[period < MAX_PERIOD] * 2 * period[period < MAX_PERIOD] > MAX_UPDATES * (1 - 1e-9)).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -101,14 +104,24 @@ def test_merge_schedule__makes_blocks_of_whole_rounds(counts, n_shards):
     assert schedule.block_centres == schedule.n_rounds * schedule.stretch * n_shards
 
 
-def test_merge_schedule__knows_that_noise_of_every_pair_updates_more():
+def test_merge_schedule__counts_terms_so_that_who_draws_noise_does_not_matter():
     shared, own = (schedule_of(zipf(70_000), 4, per_pair=per_pair) for per_pair in (False, True))
-    assert np.array_equal(shared.period[INPUT], own.period[INPUT])
-    assert (shared.period[OUTPUT] >= own.period[OUTPUT]).all()
-    assert (shared.period[OUTPUT] > own.period[OUTPUT]).any()
+    assert np.array_equal(shared.period, own.period)
+
+
+def test_merge_schedule__merges_more_often_at_a_higher_learning_rate():
+    low, usual, high = (schedule_of(zipf(70_000), 4, rate=rate).period for rate in (0.01, 0.025, 0.1))
+    assert np.array_equal(low, usual)
+    assert (high <= usual).all()
+    assert (high[:, 1_000:10_000] < usual[:, 1_000:10_000]).any()
+
+
+def test_merge_schedule__makes_shorter_blocks_where_a_centre_takes_longer():
+    rounds = [schedule_of(zipf(70_000), 4, n_dimensions=d, n_negatives=k).n_rounds for d, k in ((100, 5), (300, 5), (300, 20), (1024, 64))]
+    assert rounds == [256, 64, 16, 2]
 
 
 def test_merge_schedule__merges_words_seldom_that_are_never_seen():
-    schedule = merge_schedule(np.array([1.0, 0.0]), np.array([1.0, 0.0]), 5, 6.0, 4, per_pair=False)
+    schedule = merge_schedule(np.array([1.0, 0.0]), np.array([1.0, 0.0]), Train(dimensions=1), 6.0)
     assert schedule.period.tolist() == [[1, MAX_PERIOD]] * 2
     assert (schedule.scale[:, 1] == 1).all()

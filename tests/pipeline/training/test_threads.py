@@ -50,11 +50,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[PairFile]:
 
 def new_threads(files: list[PairFile], n_threads: int, **changes: object) -> Threads:
     """A new model of the words above and threads to train it."""
-    settings = Train(dimensions=8, **{"negatives": 2, "learning_rate": 0.05, **changes})
+    settings = Train(dimensions=8, **({"negatives": 2, "learning_rate": 0.1} | changes))
     noise = noise_weights(settings, COUNTS)
     shares = COUNTS / COUNTS.sum(), noise / noise.sum()
     shared = settings.mode is TrainMode.SHARED
-    schedule = None if shared else merge_schedule(*shares, settings.negatives, 6.0, settings.shards, per_pair=False)
+    schedule = None if shared else merge_schedule(*shares, settings, 6.0)
     return Threads(Model(settings, COUNTS, sum(FILE_CENTRES)), schedule, files, n_threads)
 
 

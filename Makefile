@@ -47,6 +47,7 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS)
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS) --dimensions 300 --epochs 1
 	$(BIN)/python -m benchmarks.shards $(CORPUS)
+	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python benchmarks/write_readme.py
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.text import Text
 
 from flows.report import figure_texts, readable_bytes
-from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted, values_of
+from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepResumed, StepStarted, values_of
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -30,6 +30,11 @@ def finished_text(event: StepFinished) -> str:
     """One line of a finished step."""
     verb = "reused" if event.reused else f"{event.elapsed_s:.1f} s"
     return f"{event.step:<12} {verb:>8}  {readable_bytes(event.size_bytes):>8}  {event.summary}"
+
+
+def resumed_text(event: StepResumed) -> str:
+    """One line of a step that does not begin at its beginning."""
+    return f"{event.step:<12} goes on from a checkpoint: {event.n_done:,} of {event.n_total:,} {event.unit} are done"
 
 
 class Bars:
@@ -53,6 +58,8 @@ class Bars:
         match event:
             case StepStarted():
                 self.tasks[event.step] = self.progress.add_task(event.step, total=None, figures=event.reason)
+            case StepResumed():
+                self.progress.console.print(Text.assemble(("> ", "green"), resumed_text(event)))
             case StepAdvanced() if event.step in self.tasks:
                 figures = "  ".join(figure_texts(event)) or f"{event.n_done:,} of {event.n_total:,} {event.unit}"
                 self.progress.update(self.tasks[event.step], total=event.n_total, completed=event.n_done, figures=figures)
@@ -86,6 +93,8 @@ class Lines:
         match event:
             case StepStarted():
                 self._line(f"{event.step:<12} starts: {event.reason}")
+            case StepResumed():
+                self._line(resumed_text(event))
             case StepAdvanced() if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
                 left = [f"{event.figures['left_s']:.0f} s left"] if "left_s" in event.figures else []
                 done = f"{event.step:<12} {event.n_done / max(1, event.n_total):>7.0%}"

@@ -3,16 +3,18 @@
 Written in a hidden directory, with digests, then renamed: a killed process leaves an older whole one behind.
 """
 
+import contextlib
+import errno
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import remove_abandoned, sync, working_path
-from pipeline.keys import digest_of_file
+from pipeline.keys import digest_of, digest_of_file
 
 STATE = "state.json"
 LARGEST_SHARE = 0.05  # of the time may go into writing checkpoints
@@ -34,14 +36,18 @@ class Checkpoints:
         self.last = time.monotonic()
         self.cost_s = 0.0
         """Seconds that the last one took to write."""
+        self.total_s = 0.0
+        """Seconds that all of this process took."""
 
-    def newest(self) -> Checkpoint | None:
-        """The newest one whose files are what its state says; a damaged one is passed over."""
+    def newest(self, made_by: Mapping[str, Any]) -> Checkpoint | None:
+        """The newest whole one of the same making; one that is damaged, or was made otherwise, is passed over."""
         for path in sorted(self.directory.glob(f"[!.]*/{STATE}"), reverse=True):
-            state = json.loads(path.read_text(encoding="utf-8"))
-            files = state.pop("files")
-            if all((path.parent / name).is_file() and digest_of_file(path.parent / name) == digest for name, digest in files.items()):
-                return Checkpoint(path.parent, state)
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whatever a damaged file can lead to
+                content = json.loads(path.read_text(encoding="utf-8"))
+                digests = {name: digest_of_file(path.parent / name) for name in content["files"]}
+                whole = content.pop("digest") == digest_of(content) and digests == content["files"]
+                if whole and content["made_by"] == dict(made_by):
+                    return Checkpoint(path.parent, content["state"])
         return None
 
     @property
@@ -49,8 +55,10 @@ class Checkpoints:
         """Whether enough time has passed since the last one."""
         return time.monotonic() - self.last >= max(self.seconds_between, self.cost_s / LARGEST_SHARE)
 
-    def write(self, number: int, state: dict[str, Any], save: Callable[[Path], None]) -> None:
+    def write(self, number: int, state: dict[str, Any], made_by: Mapping[str, Any], save: Callable[[Path], None]) -> None:
         """Write checkpoint number `number`, whose files `save` puts into a directory; then remove the older ones.
+
+        Only who was made by the same can go on from it. When another process has made the artifact meanwhile, nothing is left to do.
 
         Raises
         ------
@@ -66,13 +74,18 @@ class Checkpoints:
             working.mkdir()
             save(working)
             files = {path.name: digest_of_file(path) for path in sorted(working.iterdir())}
-            (working / STATE).write_text(json.dumps(state | {"files": files}), encoding="utf-8")
+            content = {"state": state, "made_by": dict(made_by), "files": files}
+            (working / STATE).write_text(json.dumps(content | {"digest": digest_of(content)}), encoding="utf-8")
             for path in working.iterdir():
                 sync(path)
             sync(working)
-            if not target.exists():  # else it is the one that this build started from
-                working.rename(target)
-                sync(self.directory)
+            if target.exists():  # damaged, or what this build started from
+                shutil.rmtree(target, ignore_errors=True)
+            working.rename(target)
+            sync(self.directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
         finally:
             shutil.rmtree(working, ignore_errors=True)
         for older in self.directory.glob("[!.]*"):
@@ -80,6 +93,7 @@ class Checkpoints:
                 shutil.rmtree(older, ignore_errors=True)
         self.last = time.monotonic()
         self.cost_s = self.last - started
+        self.total_s += self.cost_s
 
     def clear(self) -> None:
         """Remove all of them."""

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from kernels.lanes import processor
+from kernels.lanes import processor, simd_width
 
 PACKAGES = ("corpus2vec", "numpy", "numba", "llvmlite", "pyarrow", "dask", "scipy", "prefect")
 
@@ -23,6 +23,12 @@ def environment() -> dict[str, str]:
         "system": platform.system(),
         "commit": _commit(),
     }
+
+
+def computing() -> dict[str, str]:
+    """Of the environment what decides the last bit of every float: where these are equal, so are the vectors."""
+    names = ("processor", "numba", "llvmlite", "numpy")
+    return {"simd_width": str(simd_width()), **{name: environment()[name] for name in names}}
 
 
 def _version(package: str) -> str:

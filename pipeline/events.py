@@ -21,6 +21,16 @@ class StepStarted:
 
 
 @dataclass(frozen=True)
+class StepResumed:
+    """A step goes on from a checkpoint."""
+
+    step: str
+    n_done: int
+    n_total: int
+    unit: str
+
+
+@dataclass(frozen=True)
 class StepAdvanced:
     """Some of a step's work is done."""
 
@@ -49,7 +59,7 @@ class RunWarned:
     message: str
 
 
-Event = StepStarted | StepAdvanced | StepFinished | RunWarned
+Event = StepStarted | StepResumed | StepAdvanced | StepFinished | RunWarned
 Listener = Callable[[Event], None]
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())

@@ -16,13 +16,23 @@ class Interruption:
 
 @contextlib.contextmanager
 def noted_interruptions() -> Iterator[Interruption]:
-    """In the body SIGINT and SIGTERM only set `asked`; outside the main thread, which hears no signals, nothing changes."""
+    """In the body a first SIGINT or SIGTERM only sets `asked`; a second one, or the end of the body, raises.
+
+    Outside the main thread, which alone hears signals, nothing changes.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        As said.
+    """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
 
     def note(*_: object) -> None:
+        if interruption.asked:
+            raise KeyboardInterrupt
         interruption.asked = True
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -31,3 +41,5 @@ def noted_interruptions() -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if interruption.asked:
+        raise KeyboardInterrupt

@@ -70,7 +70,9 @@ class _Sizes:
         part_bytes = 5 * SENTENCES_A_PART * min(TOKENS_A_SENTENCE, self.n_tokens)
         matrix_bytes = 4 * n_words * row_floats(dimensions)
         train = self.configuration.train
-        n_models = train.shards + 1 if train.mode is TrainMode.REPRODUCIBLE and train.shards > 1 else 1
+        n_models = 1
+        if train.mode is TrainMode.REPRODUCIBLE and train.shards > 1:
+            n_models = train.shards + max(1, min(train.shards, self.configuration.cluster.processes))
         n_rows, disk, memory = {
             "snapshot": (self.n_shards, 200 * self.n_shards, 0),
             "tokenize": (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0),

@@ -5,6 +5,7 @@ depends on the timing of the threads. Who trains is in `pipeline.training`.
 """
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,8 +19,9 @@ from kernels.skipgram import Rates, learning_rate
 from kernels.tiles import simd_width
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Train, TrainMode
+from pipeline.environment import computing
 from pipeline.errors import TrainingError
-from pipeline.events import RunWarned, StepStarted, emit
+from pipeline.events import RunWarned, StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
 from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
@@ -105,6 +107,7 @@ def build(job: Job[Train]) -> Outcome:
             "training_s": position.training_s,
             "words_per_s": task.pairs.manifest.measures["tokens"] / position.training_s,
             **measures,
+            "checkpoints_s": job.checkpoints.total_s,
             "simd_width": simd_width(),
             "reproducible": int(reproducible),
         },
@@ -113,28 +116,28 @@ def build(job: Job[Train]) -> Outcome:
 
 def _train(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster) -> tuple[Position, tuple[Matrix, Matrix]]:
     """Train all blocks that the newest checkpoint has not, and from there again whenever workers were lost; also the vectors."""
-    n_total = sum(file.n_centres for file in files)
-    progress = Progress(job.step, n_total, "centres")
     with noted_interruptions() as interruption:
         while True:
             try:
-                position = _go_on(job, files, trainer, progress, interruption)
+                position = _go_on(job, files, trainer, interruption)
                 return position, trainer.vectors(job.checkpoints.directory / VECTORS)
             except RestartedError as lost:
                 emit(RunWarned(f"Training was set back to its last checkpoint, for a worker was lost: {lost}"))
 
 
-def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, progress: Progress, interruption: Interruption) -> Position:
+def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, interruption: Interruption) -> Position:
     blocks = list(cut_blocks(files, trainer.block_centres))
+    progress = Progress(job.step, sum(file.n_centres for file in files), "centres")
+    made_by = _making(trainer)
     rates = Rates(job.settings.learning_rate, job.settings.min_learning_rate, progress.n_total)
     words_a_centre = job.inputs["pairs"][0].manifest.measures["tokens"] / progress.n_total
     position = Position()
-    saved = job.checkpoints.newest()
+    saved = job.checkpoints.newest(made_by)
     if saved:
         position = Position.of_state(saved.state)
         trainer.load(saved.directory)
-        emit(StepStarted(job.step, f"goes on from a checkpoint, {position.n_centres / progress.n_total:.0%} are done"))
-    before_s = position.training_s - progress.elapsed_s
+        emit(StepResumed(job.step, position.n_centres, progress.n_total, progress.unit))
+    before_s = position.training_s
     progress.go_on_from(position.n_centres, position.n_centres * words_a_centre)
     for block in blocks[position.n_blocks :]:
         file = files[block.file]
@@ -142,22 +145,38 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, p
         rate = learning_rate(rates, file.first_centre + block.last)
         position.advance(block, file, tallies, rate)
         position.training_s = before_s + progress.elapsed_s
-        _watch(job.settings, tallies, position)
+        _watch(job, tallies, position)
         figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
         progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
         if interruption.asked or job.checkpoints.due:
-            job.checkpoints.write(position.n_blocks, asdict(position), trainer.save)
+            _write_checkpoint(job, position, made_by, trainer)
         if interruption.asked:
             raise KeyboardInterrupt
     return position
 
 
-def _watch(settings: Train, tallies: npt.NDArray[np.float64], position: Position) -> None:
+def _making(trainer: Threads | Cluster) -> dict[str, Any]:
+    """What a checkpoint must have been made by to be gone on from: the same rounding, and blocks of the same size."""
+    return {"stage_version": STAGE.version, "block_centres": trainer.block_centres, **computing()}
+
+
+def _write_checkpoint(job: Job[Train], position: Position, made_by: dict[str, Any], trainer: Threads | Cluster) -> None:
+    """A checkpoint that cannot be written is no reason to stop: the last one stays."""
+    try:
+        job.checkpoints.write(position.n_blocks, asdict(position), made_by, trainer.save)
+    except OSError as error:
+        job.checkpoints.last = time.monotonic()
+        emit(RunWarned(f"No checkpoint could be written to {job.checkpoints.directory}: {error.strerror or error}. Training goes on."))
+
+
+def _watch(job: Job[Train], tallies: npt.NDArray[np.float64], position: Position) -> None:
     """Stop a run whose loss explodes: a block costs twice what vectors of zeros would, or is no number."""
     loss_sum, n_pairs, _ = tallies
+    settings = job.settings
     at_zero = (settings.negatives + 1) * math.log(2.0)
     if not n_pairs or loss_sum / n_pairs <= DIVERGED * at_zero:  # not so for NaN either
         return
+    job.checkpoints.clear()  # from which the next run would only diverge again
     raise TrainingError(
         "Training diverged: the loss is no longer a finite number, or far above that of vectors that know nothing.",
         where=f"epoch {position.rounds[-1].epoch}, after {position.n_centres:,} centres",

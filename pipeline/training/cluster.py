@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.merge import Matrix
-from kernels.tiles import simd_width
+from pipeline.environment import computing
 from pipeline.errors import WorkerError
 from pipeline.training.model import INPUT_FILE, OUTPUT_FILE
 from pipeline.training.pair_files import Block
@@ -180,13 +180,13 @@ class Cluster:
             answer = self._ask(shards, address, "compile")()
             if answer.error:
                 raise answer.error
-            if answer.value != simd_width():
+            if answer.value != computing():
                 raise WorkerError(
-                    "A worker has another type of processor, which rounds differently.",
+                    "A worker computes with another processor or other versions, which round differently.",
                     where=address,
-                    got=f"SIMD registers of {answer.value} floats",
-                    expected=f"{simd_width()}, as here",
-                    remedy="Use machines of one type, or set CORPUS2VEC_SIMD_WIDTH and NUMBA_CPU_NAME to the same for all.",
+                    got=str(answer.value),
+                    expected=f"{computing()}, as here",
+                    remedy="Use machines of one type with the same packages.",
                 )
         hosts = [urlsplit(address).hostname if address.startswith(("tcp:", "tls:")) else "127.0.0.1" for address in self._workers]
         addresses = self._together("open", [(host,) for host in hosts])

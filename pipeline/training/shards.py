@@ -19,9 +19,9 @@ from kernels.block import Plan, block_kernel, new_counters
 from kernels.exchange import add_sums, sum_changes, take_sum
 from kernels.merge import Replicas
 from kernels.skipgram import N_TALLIES, Text
-from kernels.tiles import simd_width
 from kernels.vectors import new_vectors
 from pipeline.configuration import NoiseDraws
+from pipeline.environment import computing
 from pipeline.training.model import Model
 from pipeline.training.pair_files import Block, PairReader, empty_text
 from pipeline.training.peers import Peer, PeerLost, Place, answer, call, listen
@@ -97,6 +97,8 @@ class Shards:
     def do(self, name: str, *arguments: Any) -> Answer:
         """Call another method. When it fails the connections are closed, so that the other workers hear of it."""
         try:
+            if name in ("train", "save", "load") and not hasattr(self, "reader"):
+                raise PeerLost("a new worker at the address of a lost one")
             return Answer(getattr(self, name)(*arguments))
         except PeerLost as error:
             self._disconnect()
@@ -106,8 +108,8 @@ class Shards:
             error.add_note(f"On a worker:\n{traceback.format_exc()}")
             return Answer(error=error)
 
-    def compile(self) -> int:
-        """Do every computation once with next to nothing, so that Numba's cache is written; the SIMD width here.
+    def compile(self) -> dict[str, str]:
+        """Do every computation once with next to nothing, so that Numba's cache is written; what computes here.
 
         Not on two workers at once: processes that write that cache together can crash (numba#4807).
         """
@@ -116,7 +118,7 @@ class Shards:
         self._sum(0, np.zeros(2, np.int64))
         self.total.become_sum(self.sums, self.sums)
         self._take(self.sums)
-        return simd_width()
+        return computing()
 
     def open(self, host: str) -> tuple[str, int]:
         """Read what there is to read, take the memory, and listen; the address for the children of this place."""
@@ -133,7 +135,8 @@ class Shards:
         inputs, outputs = (new_vectors(n_rows, n_dimensions).reshape(shape) for _ in range(2))
         self.model, self.replicas = model, Replicas(inputs, outputs, model.input, model.output, scale)
         self._copy_to_replicas()
-        self.kernel = block_kernel(settings.negatives, settings.noise_draws is NoiseDraws.PER_PAIR, 0)
+        # The machine code of threads in one process, whose own merge finds nothing due here: other code could round otherwise.
+        self.kernel = block_kernel(settings.negatives, settings.noise_draws is NoiseDraws.PER_PAIR, settings.shards)
         self.sums, self.received, self.total = (Sums(min(PIECE, shape[1]), n_dimensions) for _ in range(3))
         self.scratch = np.zeros((self.n_shards, n_dimensions), np.float32)
 

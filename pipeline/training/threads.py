@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Barrier
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,7 @@ from pipeline.training.model import Model
 from pipeline.training.pair_files import Block, PairFile, PairReader
 from pipeline.training.schedule import MergeSchedule
 
+SECONDS_TO_START = 60.0
 SHARED_STRETCH = 8_192  # centres that a thread takes at a time from a shared model's block
 SHARED_BLOCK = 64 * SHARED_STRETCH  # centres in a block, fewer where a centre takes longer
 
@@ -47,6 +49,10 @@ class Threads:
         # More threads than shards would find nothing to do; one shard is trained in order by one.
         self.n_threads = min(n_threads, schedule.n_shards) if schedule else n_threads
         self._pool = ThreadPoolExecutor(self.n_threads)
+        # All threads begin now: a block whose last thread could not begin would wait for it for ever.
+        everyone = Barrier(self.n_threads)
+        for started in [self._pool.submit(everyone.wait, SECONDS_TO_START) for _ in range(self.n_threads)]:
+            started.result()
         self._reader = PairReader(files)
 
     @property

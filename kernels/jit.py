@@ -26,12 +26,14 @@ R = TypeVar("R")
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A function compiled on its first call, cached on disk, that runs without the GIL."""
+    _name_after_constants(function)
     return _cached(numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function), function)
 
 
 def exact_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, with the floats of `exact`."""
-    return _cached(numba.njit(nogil=True, error_model="numpy")(function), function)
+    _name_after_constants(function)
+    return _cached(numba.njit(nogil=True, fastmath=False, error_model="numpy")(function), function)
 
 
 def _cached(compiled: Callable[P, R], function: Callable[P, R]) -> Callable[P, R]:
@@ -42,6 +44,16 @@ def _cached(compiled: Callable[P, R], function: Callable[P, R]) -> Callable[P, R
     finally:
         numba.config.CACHE_DIR = outer  # type: ignore[attr-defined]
     return compiled
+
+
+def _name_after_constants(function: Any) -> None:
+    """Tell closures over different constants apart by their names too.
+
+    Numba names machine code after the function and a number that starts anew in every process. Of two closures that two processes compiled
+    and a third loads from the cache, LLVM would take the first for both.
+    """
+    if function.__closure__:
+        function.__qualname__ += "_" + hashlib.sha256(repr(_closure(function)).encode()).hexdigest()[:12]
 
 
 class _Cache(FunctionCache):
@@ -59,12 +71,14 @@ def _closure(function: Any) -> tuple[Any, ...]:
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """A small function that LLVM folds into the kernels that call it; it has no cache entry of its own."""
+    _name_after_constants(function)
     compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
     return compiled
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:
     """As `inlined`, but every float operation is done as it is written: for sums that several kernels must agree on to the bit."""
+    _name_after_constants(function)
     # An option that is not given is taken from the caller, which would fuse and reorder.
     compiled: Callable[P, R] = numba.njit(nogil=True, fastmath=False, error_model="numpy")(function)
     return compiled

@@ -122,6 +122,8 @@ def _train(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster) -
                 position = _go_on(job, files, trainer, interruption)
                 return position, trainer.vectors(job.checkpoints.directory / VECTORS)
             except RestartedError as lost:
+                if interruption.asked:
+                    raise KeyboardInterrupt from lost
                 emit(RunWarned(f"Training was set back to its last checkpoint, for a worker was lost: {lost}"))
 
 

@@ -4,7 +4,10 @@ Every worker reads the files of pairs itself, and workers exchange changes among
 and addresses only. When a worker dies all begin again from the model that was saved last, on whichever workers there are then.
 """
 
+import os
 import secrets
+import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +39,12 @@ class RestartedError(Exception):
 
 class _WorkerLost(Exception):  # noqa: N818 - it says what happened
     """A worker died, or cannot be reached."""
+
+
+def ignore_interruptions_of(pid: int) -> None:
+    """In a worker that this process started: leave Ctrl-C in the terminal, which all processes hear, to that process and its checkpoint."""
+    if os.getppid() == pid and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Cluster:
@@ -171,6 +180,7 @@ class Cluster:
     def _start(self) -> None:
         """Set the workers up: each its shards, then the connections between them."""
         self._workers = self._present(len(self._workers))
+        self.client.run(ignore_interruptions_of, os.getpid(), workers=list(self._workers), on_error="ignore")
         made = [
             self.client.submit(Shards, self.task, place, n_threads, actor=True, pure=False, workers=[address], allow_other_workers=False)
             for place, (address, n_threads) in zip(self._places(), self._workers.items(), strict=True)

@@ -140,3 +140,32 @@ def test_kernel__finds_closures_over_other_kernels_in_the_cache(tmp_path):
 
     assert run(PROGRAM) == ["0", "4"]
     assert run(PROGRAM.replace("(2, 3)", "(2, 5)")) == ["2", "2"]
+
+
+MERGERS = """
+import sys
+import numpy as np
+from kernels.jit import kernel
+from kernels.merge import row_merger
+
+def merger(n_replicas):
+    merge = row_merger(n_replicas)
+
+    @kernel
+    def merge_rows(replicas, model, scale):
+        merge(replicas, model, scale, 0, 1)
+    return merge_rows
+
+for n_replicas in map(int, sys.argv[1:]):
+    model = np.zeros((1, 16), np.float32)
+    merger(n_replicas)(np.ones((n_replicas, 1, 16), np.float32), model, np.ones(1, np.float32))
+    assert (model == n_replicas).all(), (n_replicas, model[0, 0])
+"""
+
+
+def test_kernel__is_not_mistaken_for_its_sibling_when_two_processes_compiled_them(tmp_path):
+    """Numba numbers functions anew in every process: names from two caches can be the same."""
+    (tmp_path / "mergers.py").write_text(MERGERS)
+    environ = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(FOLDER.parent)}
+    for arguments in (["3"], ["4"], ["3", "4"], ["4", "3"]):
+        subprocess.run([sys.executable, str(tmp_path / "mergers.py"), *arguments], check=True, env=environ)

@@ -103,6 +103,8 @@ def test_cluster__wants_processors_of_one_type(text: Path, store: Path, monkeypa
 class Killer:
     """Kills a worker a moment after some blocks, as often as it is told to."""
 
+    signal = signal.SIGKILL
+
     def __init__(self, pids: Callable[[], Iterable[int]], n_blocks: int, n_kills: int = 1, delay_s: float = 0.0) -> None:
         self.pids, self.n_blocks, self.n_kills, self.delay_s = pids, n_blocks, n_kills, delay_s
         self.done: list[int] = []
@@ -116,7 +118,7 @@ class Killer:
             self.done.append(event.n_done)
             if len(self.done) % self.n_blocks == 0 and self.n_kills:
                 self.n_kills -= 1
-                threading.Timer(self.delay_s, os.kill, (max(self.pids()), signal.SIGKILL)).start()
+                threading.Timer(self.delay_s, os.kill, (max(self.pids()), self.signal)).start()
 
 
 def pids_of(workers: DaskWorkers) -> Callable[[], Iterable[int]]:
@@ -150,6 +152,18 @@ def test_cluster__begins_again_when_a_worker_is_killed_in_a_block(text: Path, st
     assert run.bytes == expected[4]
     assert len(killer.warnings) == 1
     assert killer.done.count(killer.done[0]) == 2
+
+
+@pytest.mark.usefixtures("every_block")
+def test_cluster__leaves_interruptions_to_the_process_that_started_the_workers(text: Path, store: Path, expected: dict) -> None:
+    """Ctrl-C in a terminal reaches all processes, and the workers are needed for the checkpoint."""
+    with DaskWorkers(ClusterSection(processes=1)) as workers:
+        killer = Killer(pids_of(workers), n_blocks=2)
+        killer.signal = signal.SIGINT
+        with listening(killer):
+            run = train(text, store, workers)
+    assert run.bytes == expected[4]
+    assert (killer.n_kills, killer.warnings) == (0, [])
 
 
 @contextlib.contextmanager

@@ -96,7 +96,7 @@ def test_cluster__wants_processors_of_one_type(text: Path, store: Path, monkeypa
     with LocalCluster(n_workers=1, **LOCAL) as cluster, DaskWorkers(ClusterSection(address=cluster.scheduler_address)) as workers:
         workers.cluster_client()
         monkeypatch.setenv(WIDTH_VARIABLE, "8" if simd_width() == 16 else "16")  # here, not in the worker, which runs already
-        with pytest.raises(WorkerError, match="type of processor"):
+        with pytest.raises(WorkerError, match="another processor"):
             train(text, store, workers)
 
 

@@ -57,10 +57,10 @@ def compile_seconds(scratch: Path, negatives: int, *, per_pair: bool) -> dict[st
     shutil.rmtree(cache, ignore_errors=True)
     environ = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
     program = COMPILING.format(negatives=negatives, per_pair=per_pair)
-    found = [
-        float(subprocess.run([sys.executable, "-c", program], env=environ, cwd=ROOT, check=True, capture_output=True).stdout)
-        for _ in range(2)
-    ]
+    found = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], env=environ, cwd=ROOT, check=True, capture_output=True)
+        found.append(float(done.stdout))
     return {"cold_s": round(found[0], 2), "cached_s": round(found[1], 2)}
 
 

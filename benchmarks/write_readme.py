@@ -30,9 +30,9 @@ def _costs(figures: dict[str, Any]) -> list[str]:
     window, pair = runs["noise a window"], runs["noise a pair"]
     off = max(abs(run["projected_to_measured"] - 1) for run in runs.values())
     lines = [
-        f"Compiling for 5 negatives takes {compiling['5 negatives']['cold_s']:.0f} s, for 64 {compiling['64 negatives']['cold_s']:.0f} s, once. "
-        f"Noise drawn for every pair, as in word2vec, trains {pair['words_per_s'] / 1e6:.2f} M words/s instead of "
-        f"{window['words_per_s'] / 1e6:.2f} M",
+        f"Compiling for 5 negatives takes {compiling['5 negatives']['cold_s']:.0f} s, once, for 64 {compiling['64 negatives']['cold_s']:.0f} s.",
+        "Noise drawn for every pair, as in word2vec, trains "
+        f"{pair['words_per_s'] / 1e6:.2f} M words/s instead of {window['words_per_s'] / 1e6:.2f} M",
         f"on the sample, analogies {pair['analogies']:.1%} and {window['analogies']:.1%}. A checkpoint every second takes "
         f"{runs['a checkpoint every second']['checkpoints_share']:.1%} of the time. Memory while training, all processes together, is",
         f"projected by `plan` within {off:.0%} in {len(runs)} cases.",

@@ -102,7 +102,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
 
     The chain: snapshot, tokenize, phrases, vocabulary, pairs, train, evaluate.
 
-    Killed or interrupted, the same command goes on after the last finished step.
+    Killed or interrupted, the same command goes on after the last finished step, in training from the newest checkpoint.
     Progress is in STORE/runs/RUN/progress.jsonl too.
     """
     from flows.quiet import prepare_environment

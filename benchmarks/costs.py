@@ -135,8 +135,8 @@ def main() -> None:
         "noise a window": train(store, text),
         "noise a pair": train(store, text, train__noise_draws="per_pair"),
         "a checkpoint every second": train(store, text, cluster__checkpoint_s=1),
-        "300 dimensions, 8 shards": train(store, text, train__dimensions=300, train__shards=8, pairs__epochs=2),
-        "300 dimensions, shared": train(store, text, train__dimensions=300, train__mode="shared", pairs__epochs=2),
+        "300 dimensions, 8 shards": train(store, text, train__dimensions=300, train__shards=8, pairs__epochs=8),
+        "300 dimensions, shared": train(store, text, train__dimensions=300, train__mode="shared", pairs__epochs=8),
     }
     if settings.large:
         made = large_text(settings.scratch / "large.txt")

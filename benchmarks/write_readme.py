@@ -81,7 +81,7 @@ def _shards(result: dict[str, Any]) -> list[str]:
     """What shards cost in quality."""
     figures = result["figures"]
     rows = [
-        f"| {shards} | {found['analogies']:.2%} | {-figures['points_lost'][shards]:+.2f} | {found['wordsim353']:.3f} |"
+        f"| {shards} | {found['analogies']:.2%} | {-figures['points_lost'][shards] or 0.0:+.2f} | {found['wordsim353']:.3f} |"
         for shards, found in figures["means"].items()
     ]
     return [

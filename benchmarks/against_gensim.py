@@ -3,10 +3,10 @@
     make bench                                  on the shipped sample
     make bench CORPUS=/data/text.txt.xz         on any text file
 
-For each seed: ours end to end, then only the training in shared mode and with one thread, then gensim. Every result is validated before
-its time counts: all sides trained on the same tokens (compared by digest), all vectors are finite, the analogies are above a floor, and
-reproducible training gave the same bytes with one thread. Reported are medians over seeds, and ratios within each seed, because machines
-are noisy.
+For each seed: ours end to end, then only the training in shared mode and with one thread, then gensim. At last training alone, without
+the processes around it, an epoch with one and with two threads in turns. Every result is validated before its time counts: all sides
+trained on the same tokens (compared by digest), all vectors are finite, the analogies are above a floor, and reproducible training gave the
+same bytes with one thread. Reported are medians over seeds, and ratios within each seed, because machines are noisy.
 """
 
 import argparse
@@ -31,16 +31,21 @@ import psutil
 import pyarrow as pa
 
 from pipeline.analogies import AnalogyMethod, read_questions, score_analogies
+from pipeline.configuration import Train, TrainMode
 from pipeline.environment import environment
 from pipeline.evaluation_sets import shipped_sets
 from pipeline.schemas import VECTORS_FILE
 from pipeline.similarity import read_pairs, score_similarity
 from pipeline.store import Store
 from pipeline.text import shards_of
+from pipeline.training.pair_files import cut_blocks
+from pipeline.training.task import Task
+from pipeline.training.threads import Threads
 from pipeline.vectors import Vectors, read_vectors
 
 ROOT = Path(__file__).parents[1]
 GENSIM = "gensim==4.4.0"
+TURNS = 7
 FLOOR = 0.05  # analogies below this mean that something is broken
 BEFORE_TRAINING = ("snapshot", "tokenize", "vocabulary", "pairs")
 
@@ -102,6 +107,7 @@ def run_ours(
         "peak_memory_mb": peak[0] / 1e6,
         "vectors_sha256": train.manifest.digest,
         "disk_mb": sum(step["size_bytes"] for step in record["steps"]) / 1e6,
+        "keys": {name: steps[name]["keys"] for name in ("vocabulary", "pairs")},
         "tokens_sha256": digest_of_tokens(store, steps["tokenize"]["keys"]),
         **scores(read_vectors(train.path(VECTORS_FILE))),
     }
@@ -136,6 +142,41 @@ def digest_of_tokens(store: Path, keys: list[str]) -> str:
             lines = [" ".join(found[begin:end]) for begin, end in zip(text.offsets[:-1], text.offsets[1:], strict=True)]
             digest.update(("\n".join(lines) + "\n").encode())
     return digest.hexdigest()
+
+
+def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Namespace) -> dict[str, Any]:
+    """Nanoseconds a centre of the first epoch, trained by the trainers alone, in turns; also the ratios within each turn."""
+    pairs, vocabulary = (Store(store).find(stage, keys[stage][0]) for stage in ("pairs", "vocabulary"))
+    assert pairs
+    assert vocabulary
+    digests = set()
+
+    def seconds(mode: TrainMode, n_threads: int) -> float:
+        task = Task(Train(dimensions=settings.dimensions, mode=mode), vocabulary, pairs)
+        files = [file for file in task.files() if file.epoch == 0]
+        schedule = task.schedule() if mode is TrainMode.REPRODUCIBLE else None
+        with Threads(task.model(), schedule, files, n_threads) as trainer:
+            started = time.perf_counter()
+            loss_sum, n_pairs, n_centres = sum(trainer.train(block) for block in cut_blocks(files, trainer.block_centres))
+            elapsed_s = time.perf_counter() - started
+            if not 0 < loss_sum / n_pairs < 6 * np.log(2):
+                raise SystemExit(f"not a result: a loss of {loss_sum / n_pairs}")
+            if schedule:
+                digests.add(sha256(trainer.model.input).hexdigest())
+        return 1e9 * elapsed_s / n_centres
+
+    modes = (TrainMode.SHARED, TrainMode.REPRODUCIBLE)
+    turns = [{mode: {n: seconds(mode, n) for n in (settings.threads, 1)} for mode in modes} for _ in range(TURNS)]
+    if len(digests) != 1:
+        raise SystemExit("the vectors depend on the number of threads")
+    shared, reproducible = ([turn[mode] for turn in turns] for mode in modes)
+    n = settings.threads
+    return {
+        "ns_a_centre": turns,
+        "shared, one thread to two": round(statistics.median(turn[1] / turn[n] for turn in shared), 3),
+        "reproducible, one thread to two": round(statistics.median(turn[1] / turn[n] for turn in reproducible), 3),
+        "reproducible to shared": round(statistics.median(s[n] / r[n] for s, r in zip(shared, reproducible, strict=True)), 3),
+    }
 
 
 def run_gensim(python: Path, text: Path, scratch: Path, settings: argparse.Namespace, seed: int) -> dict[str, Any]:
@@ -175,7 +216,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=ROOT / ".bench" / "scratch")
     settings = parser.parse_args()
     python = gensim_python()
-    for left in ("store", "numba"):  # the first seed compiles, and creates Prefect's database
+    for left in ("store", "numba"):  # the first seed compiles, before it trains, and creates Prefect's database
         shutil.rmtree(settings.scratch / left, ignore_errors=True)
     settings.scratch.mkdir(parents=True, exist_ok=True)
     text = plain_text(settings.corpus, settings.scratch)
@@ -190,10 +231,12 @@ def main() -> None:
             raise SystemExit("the two sides did not train on the same tokens")
         if ours["reproducible"]["vectors_sha256"] != ours["reproducible, one thread"]["vectors_sha256"]:
             raise SystemExit("the vectors depend on the number of threads")
+        keys = ours["reproducible"]["keys"]
         for run in (*ours.values(), theirs):
             run["words_per_s"] = theirs["n_tokens"] * settings.epochs / run["train_s"]
         pairs.append({"seed": seed, **ours, "gensim": theirs})
         print(json.dumps(pairs[-1]), flush=True)
+    alone = train_alone(settings.scratch / "store", keys, settings)
     result = {
         "benchmark": "against gensim: skip-gram, 5 negatives, window 5, t 1e-4, min_count 5",
         "corpus": settings.corpus.name,
@@ -203,13 +246,14 @@ def main() -> None:
         "versions": environment(),
         "date": datetime.now(UTC).date().isoformat(),
         "figures": figures(pairs),
+        "training alone": alone,
         "runs": pairs,
     }
     name = f"against_gensim-{settings.corpus.name.split('.')[0]}-d{settings.dimensions}.json"
     target = ROOT / "benchmarks" / "results" / name
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result["figures"], indent=1))
+    print(json.dumps([result["figures"], alone], indent=1))
 
 
 def figures(runs: list[dict[str, Any]]) -> dict[str, float]:

@@ -1,15 +1,17 @@
-"""What training costs besides time: compiling, memory against its projection, checkpoints; and noise drawn for every pair.
+"""What training costs besides time: compiling, memory against its projection, checkpoints, stopping; and noise drawn for every pair.
 
     make bench                                    on the shipped sample
     .venv/bin/python -m benchmarks.costs --large  also 3 million words by 300 dimensions (10 GB of memory and of disk, minutes)
 
-Validated before it counts: every run finished, its vectors are finite, and analogies are above a floor (not of the made-up large text).
+Validated before it counts: every run finished, its vectors are finite, and analogies are above a floor (not of the made-up large text);
+a stopped run left a checkpoint.
 """
 
 import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ import numpy as np
 from benchmarks.against_gensim import ROOT, scores, watch_memory
 from pipeline.environment import environment
 from pipeline.schemas import VECTORS_FILE
-from pipeline.store import Store
+from pipeline.store import CHECKPOINTS, Store
 from pipeline.vectors import read_vectors
 
 COMMAND = Path(sys.executable).with_name("corpus2vec")
@@ -46,7 +48,7 @@ arguments = (
     100,
     np.zeros((4, 3)),
 )
-block_kernel({negatives}, {per_pair}, 4)(*arguments)
+block_kernel({negatives}, {per_pair}, 4, constant_dimensions=100)(*arguments)
 print(time.perf_counter() - started)
 """
 
@@ -106,6 +108,30 @@ def train(store: Path, text: Path, *, floor: bool = True, **values: Any) -> dict
     return found
 
 
+def stop_seconds(store: Path, text: Path, number: signal.Signals, **values: Any) -> float:
+    """Seconds from a signal in training to the end of the command."""
+    settings = {"corpus.paths": str(text)} | {name.replace("__", "."): value for name, value in values.items()}
+    arguments = [f"--set={key}={value}" for key, value in settings.items()]
+    environ = os.environ | {"CORPUS2VEC_STORE": str(store)}
+    for left in ("train", CHECKPOINTS):
+        shutil.rmtree(store / left, ignore_errors=True)
+    child = subprocess.Popen(
+        [str(COMMAND), "train", "--json", *arguments], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in child.stdout or ():
+        event = json.loads(line)
+        if (event.get("step"), event.get("event")) == ("train", "StepAdvanced"):
+            time.sleep(0.5)
+            started = time.perf_counter()
+            child.send_signal(number)
+            break
+    child.communicate()
+    elapsed_s = time.perf_counter() - started
+    if child.returncode != 130 or not list((store / CHECKPOINTS).glob("*/[!.]*")):
+        raise SystemExit(f"a run that was stopped left no checkpoint; exit code {child.returncode}")
+    return round(elapsed_s, 2)
+
+
 def large_text(path: Path) -> Path:
     """Three million words and a few, each at least once, nine million more by a steep distribution."""
     draws = np.random.default_rng(1)
@@ -143,6 +169,15 @@ def main() -> None:
         large = {"vocabulary__min_count": 1, "train__dimensions": 300, "train__mode": "shared", "pairs__epochs": 1}
         runs["3 million words by 300, shared"] = train(settings.scratch / "large", made, floor=False, **large)
         shutil.rmtree(settings.scratch / "large")
+    wide = {"train__dimensions": 300, "train__shards": 8, "pairs__epochs": 8}
+    stopping = {
+        "Ctrl-C, 300 dimensions, 8 shards": stop_seconds(store, text, signal.SIGINT, **wide),
+        "SIGTERM, 100 dimensions": stop_seconds(store, text, signal.SIGTERM),
+        "SIGTERM, 100 dimensions, one thread": stop_seconds(store, text, signal.SIGTERM, cluster__threads=1),
+        "Ctrl-C, shared": stop_seconds(store, text, signal.SIGINT, train__mode="shared"),
+        "Ctrl-C, noise a pair, 64 negatives": stop_seconds(store, text, signal.SIGINT, train__noise_draws="per_pair", train__negatives=64),
+        "SIGTERM, 2 worker processes": stop_seconds(store, text, signal.SIGTERM, cluster__processes=2),
+    }
     result = {
         "benchmark": "what training costs besides time",
         "corpus": text.name,
@@ -154,6 +189,7 @@ def main() -> None:
                 f"{k} negatives{', noise a pair' if per_pair else ''}": compile_seconds(settings.scratch, k, per_pair=per_pair)
                 for k, per_pair in ((5, False), (5, True), (64, False))
             },
+            "stopping": stopping,
             "runs": runs,
         },
     }

@@ -43,8 +43,8 @@ def new_counters(n_rounds: int, n_stretches: int) -> NDArray[np.int64]:
 
 
 @functools.cache
-def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int = 0) -> Callable[..., None]:
-    """The kernel for one number of negatives and one SIMD width (0: that of this machine), constants of its machine code.
+def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int = 0, constant_dimensions: int = 0) -> Callable[..., None]:
+    """The kernel for one number of negatives and one SIMD width (0: that of this machine), constants of its machine code; D too if given.
 
     Every thread of the plan calls it with the same arguments: text, plan, replicas, noise, rates, D, tallies float64 (R * N, 3), where
     stretch i adds its loss in nats, pairs and centres to row i. Works in place. Stretch s of a round trains replica s modulo their number.
@@ -52,7 +52,7 @@ def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int =
     """
     replicated = n_replicas > 1
     merge = row_merger(n_replicas)
-    train = (pair_trainer if per_pair else window_trainer)(n_negatives, width or simd_width())
+    train = (pair_trainer if per_pair else window_trainer)(n_negatives, width or simd_width(), constant_dimensions)
 
     @kernel
     def train_block(

@@ -80,12 +80,12 @@ def learning_rate(rates: Rates, n: int) -> float:
 
 
 @functools.cache
-def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
+def window_trainer(n_negatives: int, width: int, constant_dimensions: int = 0) -> Callable[..., None]:
     """A function for kernels that trains the centres first..last-1 of a text, in order, in place; noise is shared by a window.
 
-    The number of negatives and the SIMD width are constants of its machine code. Its parameters: text, first, last, input and output
-    matrix from `new_vectors`, noise, rates, D, tallies float64 (3,) that it adds to. Draw k of global centre n is
-    uniform64(key, n * K + k).
+    The number of negatives, the SIMD width, and D unless it is 0 here, are constants of its machine code. Its parameters: text, first,
+    last, input and output matrix from `new_vectors`, noise, rates, D, tallies float64 (3,) that it adds to. Draw k of global centre n
+    is uniform64(key, n * K + k).
 
     Notes
     -----
@@ -95,6 +95,7 @@ def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
     """
     n_outputs = n_negatives + 1
     n_soon = n_outputs + 1
+    constant_blocks = -(-constant_dimensions // width)
     layout = (group_size(n_outputs, width), plane_floats(n_outputs, width))
 
     @inlined
@@ -114,7 +115,7 @@ def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
         ring, skipped = np.zeros(_RING * n_outputs, np.int32), np.zeros(_RING, np.bool_)
         signs, scores = _signs(n_outputs, layout), np.zeros((n_outputs + layout[0] - 1) // layout[0] * layout[1], np.float32)
         loss, exponents = _no_loss(width)
-        n_blocks = (n_dimensions + width - 1) // width
+        n_blocks = constant_blocks or (n_dimensions + width - 1) // width
         reach = _reach(radius, first, last)
         sentence, position, drawn, n_pairs = _sentence(offsets, first), first, first, 0
         while position < last:
@@ -158,12 +159,13 @@ def window_trainer(n_negatives: int, width: int) -> Callable[..., None]:
 
 
 @functools.cache
-def pair_trainer(n_negatives: int, width: int) -> Callable[..., None]:
+def pair_trainer(n_negatives: int, width: int, constant_dimensions: int = 0) -> Callable[..., None]:
     """As `window_trainer`, but every pair of a centre and a context draws its own noise and is trained by itself, as in word2vec.
 
     Draw k of context number c of global centre n is uniform64(key, (n * 128 + c) * K + k).
     """
     n_outputs = n_negatives + 1
+    constant_blocks = -(-constant_dimensions // width)
     layout = (group_size(n_outputs, width), plane_floats(n_outputs, width))
 
     @inlined
@@ -183,7 +185,7 @@ def pair_trainer(n_negatives: int, width: int) -> Callable[..., None]:
         words = np.zeros(2 * MAX_CONTEXTS * n_outputs, np.int32)  # of this centre and of the next
         signs, scores = _signs(n_outputs, layout), np.zeros((n_outputs + layout[0] - 1) // layout[0] * layout[1], np.float32)
         loss, exponents = _no_loss(width)
-        n_blocks, n_lines = (n_dimensions + width - 1) // width, (n_dimensions + ROW_MULTIPLE - 1) // ROW_MULTIPLE
+        n_blocks, n_lines = constant_blocks or (n_dimensions + width - 1) // width, (n_dimensions + ROW_MULTIPLE - 1) // ROW_MULTIPLE
         reach = _reach(radius, first, last)
         sentence, position, n_pairs = _sentence(offsets, first), first, 0
         half = MAX_CONTEXTS * n_outputs

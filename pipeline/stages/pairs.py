@@ -133,4 +133,4 @@ def _encoded(pieces: Sequence[Piece], vocabulary: pa.ChunkedArray) -> Text:
     return joined(texts)
 
 
-STAGE = Stage("pairs", 1, build)
+STAGE = Stage("pairs", 2, build)

@@ -227,4 +227,4 @@ def _write_rounds(job: Job[Train], rounds: list[Round]) -> FileRecord:
     return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
 
 
-STAGE = Stage("train", 2, build)
+STAGE = Stage("train", 3, build)

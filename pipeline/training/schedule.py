@@ -14,8 +14,8 @@ from kernels.merge import INPUT, OUTPUT
 from pipeline.configuration import NoiseDraws, Train
 
 ROUND = 4096  # centres of all shards
-MAX_PERIOD = 256  # rounds in a block, at most
-BLOCK_WORK = 256 * 6 * 6 * 100  # rounds times contexts times outputs times dimensions in a block: about half a second of one core
+MAX_PERIOD = 512  # rounds in a block, at most
+BLOCK_WORK = 512 * 6 * 6 * 100  # rounds times contexts times outputs times dimensions in a block: about a second of one core
 # An update of the usual size has six terms: an input row gets one from each of 1 + 5 outputs, an output row from about 6 contexts.
 TERMS = 6.0
 LARGEST_STEP = 1.6  # learning rate times the updates of a row, by all shards, between two merges: so many are simply added up

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels.block import Plan, block_kernel, new_counters
+from kernels.block import Plan, new_counters
 from kernels.exchange import add_sums, sum_changes, take_sum
 from kernels.merge import Replicas
 from kernels.skipgram import N_TALLIES, Text
 from kernels.vectors import new_vectors
-from pipeline.configuration import NoiseDraws
 from pipeline.environment import computing
 from pipeline.training.model import Model
 from pipeline.training.pair_files import Block, PairReader, empty_text
@@ -136,7 +135,7 @@ class Shards:
         self.model, self.replicas = model, Replicas(inputs, outputs, model.input, model.output, scale)
         self._copy_to_replicas()
         # The machine code of threads in one process, whose own merge finds nothing due here: other code could round otherwise.
-        self.kernel = block_kernel(settings.negatives, settings.noise_draws is NoiseDraws.PER_PAIR, settings.shards)
+        self.kernel = model.kernel(settings.shards)
         self.sums, self.received, self.total = (Sums(min(PIECE, shape[1]), n_dimensions) for _ in range(3))
         self.scratch = np.zeros((self.n_shards, n_dimensions), np.float32)
 

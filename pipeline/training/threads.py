@@ -10,18 +10,17 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from kernels.block import Plan, block_kernel, new_counters
+from kernels.block import Plan, new_counters
 from kernels.merge import Matrix, Replicas
-from kernels.skipgram import N_TALLIES
+from kernels.skipgram import N_TALLIES, Text
 from kernels.vectors import new_vectors
-from pipeline.configuration import NoiseDraws
 from pipeline.training.model import Model
-from pipeline.training.pair_files import Block, PairFile, PairReader
+from pipeline.training.pair_files import Block, PairFile, PairReader, empty_text
 from pipeline.training.schedule import MergeSchedule
 
 SECONDS_TO_START = 60.0
-SHARED_STRETCH = 8_192  # centres that a thread takes at a time from a shared model's block
-SHARED_BLOCK = 64 * SHARED_STRETCH  # centres in a block, fewer where a centre takes longer
+SHARED_STRETCH = 2_048  # centres that a thread takes at a time from a shared model's block
+SHARED_BLOCK = 256 * SHARED_STRETCH  # centres in a block, fewer where a centre takes longer
 
 
 class Threads:
@@ -32,7 +31,7 @@ class Threads:
         self.model, self.schedule = model, schedule
         n_words = len(model.input)
         n_replicas = schedule.n_shards if schedule and schedule.n_shards > 1 else 0
-        self.kernel = block_kernel(model.settings.negatives, model.settings.noise_draws is NoiseDraws.PER_PAIR, n_replicas)
+        self.kernel = model.kernel(n_replicas)
         if schedule and n_replicas:
             shape = (n_replicas, *model.input.shape)
             self.replicas = Replicas(
@@ -53,6 +52,7 @@ class Threads:
         everyone = Barrier(self.n_threads)
         for started in [self._pool.submit(everyone.wait, SECONDS_TO_START) for _ in range(self.n_threads)]:
             started.result()
+        self._run(empty_text(0), np.zeros(n_replicas + 1, np.int64), np.zeros((1, 2), np.int64))  # compiles, or loads what is compiled
         self._reader = PairReader(files)
 
     @property
@@ -98,15 +98,20 @@ class Threads:
         text = self._reader.text(block.file)
         borders, n_rounds = self._borders(block.first + int(text.offsets[0]), block.last + int(text.offsets[0]))
         due = self.schedule.due(n_rounds) if self.schedule else np.zeros((1, 2), np.int64)
-        plan = Plan(borders, due, new_counters(n_rounds, (len(borders) - 1) // n_rounds), self.n_threads)
+        total: npt.NDArray[np.float64] = self._run(text, borders, due).sum(axis=0)
+        return total
+
+    def _run(self, text: Text, borders: npt.NDArray[np.int64], due: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Train the stretches of some rounds on all threads; the tallies of each."""
+        n_rounds, n_stretches = len(due), (len(borders) - 1) // len(due)
+        plan = Plan(borders, due, new_counters(n_rounds, n_stretches), self.n_threads)
         tallies = np.zeros((len(borders) - 1, N_TALLIES))
         arguments = (text, plan, self.replicas, self.model.noise, self.model.rates, self.model.settings.dimensions, tallies)
         threads = [self._pool.submit(self.kernel, *arguments) for _ in range(self.n_threads)]
         wait(threads)
         for thread in threads:
             thread.result()
-        total: npt.NDArray[np.float64] = tallies.sum(axis=0)
-        return total
+        return tallies
 
     def _borders(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], int]:
         """Where the stretches of a block begin and end, and in how many rounds they are trained."""

@@ -81,6 +81,12 @@ def test_pair_trainer__differs_from_shared_noise():
     assert not np.allclose(expected(case)[1], expected(replace(case, per_pair=True))[1], atol=1e-2)
 
 
+@pytest.mark.parametrize(("n_dimensions", "per_pair"), [(100, False), (300, False), (100, True)])
+def test_trainers__equal_the_reference_with_a_constant_number_of_dimensions(n_dimensions, per_pair):
+    case = Case(n_dimensions=n_dimensions, start_rate=0.05, per_pair=per_pair)
+    assert_near(train(case, constant_dimensions=n_dimensions), expected(case), case)
+
+
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_window_trainer__adds_up_the_loss_of_the_largest_window(width):
     """All scores are zero at first, so every pair costs 6 log 2, and the product of the factors is as large as it can be."""
@@ -250,7 +256,7 @@ def test_block_kernel__comes_from_the_cache_in_a_second_process():
         "from kernels.block import block_kernel\n"
         "from tests.kernels.training_cases import Case, train\n"
         "train(Case())\n"
-        "stats = block_kernel(5, False, 0, 0).stats\n"
+        "stats = block_kernel(5, False, 0).stats\n"
         "assert sum(stats.cache_hits.values()) == 1 and not stats.cache_misses, stats\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -65,13 +65,13 @@ def noise_of(weights):
     return Noise(*build_alias(np.asarray(weights, np.float64)), NOISE_KEY)
 
 
-def train_centres(text, borders, matrices, noise, rates, n_dimensions, n_negatives, *, per_pair=False, width=0, n_threads=1):
+def train_centres(text, borders, matrices, noise, rates, n_dimensions, n_negatives, *, per_pair=False, n_threads=1, **constants):
     """Train the stretches between the borders on one model in place, and give the tallies of all of them."""
     inputs, outputs = matrices
     model = Replicas(inputs[None], outputs[None], inputs, outputs, np.ones((2, 1), np.float32))
     plan = Plan(np.array(borders, np.int64), np.zeros((1, 2), np.int64), new_counters(1, len(borders) - 1), n_threads)
     tallies = np.zeros((len(borders) - 1, N_TALLIES))
-    run_threads(block_kernel(n_negatives, per_pair, 0, width), (text, plan, model, noise, rates, n_dimensions, tallies), n_threads)
+    run_threads(block_kernel(n_negatives, per_pair, 0, **constants), (text, plan, model, noise, rates, n_dimensions, tallies), n_threads)
     return tallies.sum(axis=0)
 
 
@@ -82,14 +82,14 @@ def run_threads(function, arguments, n_threads):
             done.result()
 
 
-def train(case, matrices=None, *, cuts=(), together=True, lead=0, width=0):
+def train(case, matrices=None, *, cuts=(), together=True, lead=0, **constants):
     """Both matrices and the tallies after training in stretches that end before the centres `cuts`, in one call or in several."""
     text = case.text(lead)
     matrices = matrices or case.vectors()
     borders = [lead, *(lead + cut for cut in cuts), lead + case.n_centres]
     settings = (matrices, case.noise(), case.rates(), case.n_dimensions, case.n_negatives)
     calls = [borders] if together else itertools.pairwise(borders)
-    tallies = sum(train_centres(text, call, *settings, per_pair=case.per_pair, width=width) for call in calls)
+    tallies = sum(train_centres(text, call, *settings, per_pair=case.per_pair, **constants) for call in calls)
     return *matrices, tallies
 
 

@@ -75,7 +75,7 @@ def test_cluster__of_processes_gives_the_bytes_of_threads(n_workers: int, text: 
         check_bytes(n_workers, cluster, text, store, expected)
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, 2, 4])
 def test_cluster__of_threads_gives_the_bytes_of_threads(n_workers: int, text: Path, store: Path, expected: dict) -> None:
     with LocalCluster(n_workers=n_workers, processes=False, **LOCAL) as cluster:
         check_bytes(n_workers, cluster, text, store, expected)
@@ -89,6 +89,22 @@ def test_cluster__uses_all_threads_of_its_workers_and_draws_noise_for_pairs(text
     ):
         run = train(text, store, workers, **changes)
     assert run.measures["threads"] == 3  # four shards on two threads, one shard on one
+    assert run.bytes == train(text, store, InPlace(), **changes).bytes
+
+
+@pytest.mark.parametrize(("negatives", "dimensions", "simd_width"), [(20, 33, "4"), (3, 100, "8")])
+def test_cluster__gives_the_bytes_of_threads_whatever_is_constant_in_the_kernel(
+    negatives: int, dimensions: int, simd_width: str, text: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WIDTH_VARIABLE, simd_width)
+    changes = {"train__negatives": negatives, "train__dimensions": dimensions, "pairs__epochs": 1}
+    with (
+        LocalCluster(n_workers=3, processes=False, **LOCAL) as cluster,
+        DaskWorkers(ClusterSection(address=cluster.scheduler_address)) as workers,
+    ):
+        run = train(text, store, workers, **changes)
+    assert run.measures["workers"] == 3
+    assert run.measures["simd_width"] == float(simd_width)
     assert run.bytes == train(text, store, InPlace(), **changes).bytes
 
 

@@ -31,6 +31,54 @@ class WindowKind(StrEnum):
     FIXED = "fixed"
 
 
+class Model(StrEnum):
+    """What is trained: the prediction of words from their neighbours, or the counts of both together."""
+
+    SKIP_GRAM = "skip_gram"
+    CBOW = "cbow"
+    GLOVE = "glove"
+    PPMI_SVD = "ppmi_svd"
+
+
+class Loss(StrEnum):
+    """What skip-gram and CBOW minimise."""
+
+    NEGATIVE_SAMPLING = "negative_sampling"
+    NCE = "nce"
+    HIERARCHICAL_SOFTMAX = "hierarchical_softmax"
+    FULL_SOFTMAX = "full_softmax"
+
+
+class NoiseWords(StrEnum):
+    """How noise words are distributed: count ** noise_power, or log((r + 2) / (r + 1)) of the rank r from 0."""
+
+    UNIGRAM = "unigram"
+    LOG_UNIFORM = "log_uniform"
+
+
+class CbowHidden(StrEnum):
+    """The hidden vector of CBOW: the mean of the contexts; the mean, but the gradient of the sum, as in the reference program; the sum."""
+
+    MEAN = "mean"
+    MEAN_WORD2VEC = "mean_word2vec"
+    SUM = "sum"
+
+
+class Frozen(StrEnum):
+    """Which side of the model stays as it was at the start."""
+
+    NONE = "none"
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class Weighting(StrEnum):
+    """What two words at distance d count: 1 / d, or 1."""
+
+    HARMONIC = "harmonic"
+    FLAT = "flat"
+
+
 class TrainMode(StrEnum):
     """Shards of a fixed number, merged in a fixed order: the same bytes for any number of threads and workers; or one shared model."""
 
@@ -119,9 +167,46 @@ class Pairs(Section):
     """Seed of the draws."""
 
 
-class Train(Section):
-    """Skip-gram with negative sampling."""
+class Cooccurrence(Section):
+    """How often words stand near each other: what glove and ppmi_svd read instead of pairs."""
 
+    window: Annotated[int, Field(ge=1, le=64)] = 10
+    """The largest distance between two words that count."""
+    weighting: Weighting = Weighting.HARMONIC
+    """harmonic: two words at distance d count 1/d; flat: 1."""
+
+
+class Glove(Section):
+    """How glove learns from the counts (Pennington et al. 2014)."""
+
+    x_max: Annotated[float, Field(gt=0)] = 100.0
+    """Counts from here on weigh the same."""
+    power: Annotated[float, Field(ge=0, le=2)] = 0.75
+    """A count x below x_max weighs (x / x_max) ** power."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The first step of AdaGrad."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 25
+    """Passes over the counts."""
+
+
+class Ppmi(Section):
+    """How ppmi_svd makes vectors of the counts (Levy, Goldberg & Dagan 2015)."""
+
+    shift: Annotated[float, Field(ge=1)] = 1.0
+    """log(shift) is subtracted from every PMI: the number of negatives that it stands for."""
+    context_power: Annotated[float, Field(gt=0, le=2)] = 0.75
+    """Counts of contexts are taken to this power."""
+    eigenvalue_power: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Vectors are U S ** eigenvalue_power."""
+
+
+class Train(Section):
+    """The model and how it is trained."""
+
+    model: Model = Model.SKIP_GRAM
+    """skip_gram or cbow, which read pairs; glove or ppmi_svd, which read cooccurrences and have sections of their own."""
+    loss: Loss = Loss.NEGATIVE_SAMPLING
+    """Of skip_gram and cbow: negative_sampling, nce, hierarchical_softmax, or full_softmax (for small vocabularies)."""
     dimensions: Annotated[int, Field(ge=1, le=1024)] = 100
     """Numbers in a vector."""
     negatives: Annotated[int, Field(ge=1, le=64)] = 5

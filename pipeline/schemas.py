@@ -63,6 +63,15 @@ EXPANDED_PAIRS = pa.schema(
         _column("context", pa.int32(), "vocabulary id of a word in its window"),
     ]
 )
+COOCCURRENCES = pa.schema(
+    [
+        _column("row", pa.int32(), "vocabulary id of a word, not above column"),
+        _column("column", pa.int32(), "vocabulary id of another word, or of the same"),
+        _column(
+            "count", pa.float64(), "weighted count of this unordered pair: the entry of (row, column) and of (column, row) in the matrix"
+        ),
+    ]
+)
 ROUNDS = pa.schema(
     [
         _column("epoch", pa.int32(), "which pass over the text, from 0"),

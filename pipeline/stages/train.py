@@ -31,6 +31,7 @@ from pipeline.training.cluster import Cluster, RestartedError
 from pipeline.training.pair_files import Block, PairFile, cut_blocks
 from pipeline.training.task import Task
 from pipeline.training.threads import Threads
+from pipeline.training.trainer import Trainer
 
 DIVERGED = 2.0  # times the loss of vectors of zeros
 VECTORS = "vectors"  # beside the checkpoints, and removed with them: the matrices of a model that is not in this process
@@ -114,7 +115,7 @@ def build(job: Job[Train]) -> Outcome:
     )
 
 
-def _train(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster) -> tuple[Position, tuple[Matrix, Matrix]]:
+def _train(job: Job[Train], files: list[PairFile], trainer: Trainer) -> tuple[Position, tuple[Matrix, Matrix]]:
     """Train all blocks that the newest checkpoint has not, and from there again whenever workers were lost; also the vectors."""
     with noted_interruptions() as interruption:
         while True:
@@ -127,7 +128,7 @@ def _train(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster) -
                 emit(RunWarned(f"Training was set back to its last checkpoint, for a worker was lost: {lost}"))
 
 
-def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, interruption: Interruption) -> Position:
+def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, interruption: Interruption) -> Position:
     blocks = list(cut_blocks(files, trainer.block_centres))
     progress = Progress(job.step, sum(file.n_centres for file in files), "centres")
     made_by = _making(trainer)
@@ -157,12 +158,12 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Threads | Cluster, i
     return position
 
 
-def _making(trainer: Threads | Cluster) -> dict[str, Any]:
+def _making(trainer: Trainer) -> dict[str, Any]:
     """What a checkpoint must have been made by to be gone on from: the same rounding, and blocks of the same size."""
     return {"stage_version": STAGE.version, "block_centres": trainer.block_centres, **computing()}
 
 
-def _write_checkpoint(job: Job[Train], position: Position, made_by: dict[str, Any], trainer: Threads | Cluster) -> None:
+def _write_checkpoint(job: Job[Train], position: Position, made_by: dict[str, Any], trainer: Trainer) -> None:
     """A checkpoint that cannot be written is no reason to stop: the last one stays."""
     try:
         job.checkpoints.write(position.n_blocks, asdict(position), made_by, trainer.save)

@@ -1,6 +1,7 @@
 """What the train stage needs of whoever trains."""
 
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
@@ -37,10 +38,10 @@ class Trainer(Protocol):
         """Go on from what was written."""
 
     def vectors(self, directory: Path) -> tuple[Matrix, Matrix]:
-        """Input and output matrix, float32 (V, row_floats(D)), when all is trained; a file may be made in the directory, which need not exist."""
+        """Input and output matrix, float32 (V, row_floats(D)), when all is trained; may use the directory, which need not exist."""
 
     def __enter__(self) -> Self:
         """Begin."""
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Give threads and memory back."""

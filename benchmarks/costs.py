@@ -34,7 +34,9 @@ import time
 import numpy as np
 from kernels.block import Plan, block_kernel, new_counters
 from kernels.merge import Replicas
-from kernels.skipgram import Noise, Rates, Text
+from kernels.noise import Noise
+from kernels.text import Rates, Text
+from kernels.trainer import Kind
 from kernels.vectors import new_vectors
 from kernels.alias import build_alias
 started = time.perf_counter()
@@ -43,12 +45,12 @@ arguments = (
     Text(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.uint8), 0),
     Plan(np.zeros(5, np.int64), np.zeros((1, 2), np.int64), new_counters(1, 4), 1),
     Replicas(many, many.copy(), model, model.copy(), np.ones((2, 4), np.float32)),
-    Noise(*build_alias(np.ones(4)), np.uint64(1)),
+    Noise(*build_alias(np.ones(4)), np.uint64(1), np.zeros(0, np.float32)),
     Rates(0.1, 0.1, 1),
     100,
     np.zeros((4, 3)),
 )
-block_kernel({negatives}, {per_pair}, 4, constant_dimensions=100)(*arguments)
+block_kernel(Kind({negatives}, {per_pair}, n_dimensions=100), 4)(*arguments)
 print(time.perf_counter() - started)
 """
 

@@ -58,13 +58,26 @@ def main() -> None:
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--dimensions", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--model", choices=["skip_gram", "cbow"], default="skip_gram")
+    parser.add_argument("--loss", choices=["negative_sampling", "hierarchical_softmax"], default="negative_sampling")
+    parser.add_argument("--rate", type=float, default=0.025)
     settings = parser.parse_args()
     tokens = settings.scratch / "tokens.txt"
     started = time.perf_counter()
     digest = tokenize(settings.text, tokens)
     tokenized = time.perf_counter()
+    tree = settings.loss == "hierarchical_softmax"
     model = Word2Vec(
-        vector_size=settings.dimensions, window=5, negative=5, sample=1e-4, min_count=5, sg=1, seed=settings.seed, workers=settings.workers
+        vector_size=settings.dimensions,
+        window=5,
+        negative=0 if tree else 5,
+        hs=int(tree),
+        sample=1e-4,
+        min_count=5,
+        sg=int(settings.model == "skip_gram"),
+        alpha=settings.rate,
+        seed=settings.seed,
+        workers=settings.workers,
     )
     model.build_vocab(corpus_file=str(tokens))
     counted = time.perf_counter()

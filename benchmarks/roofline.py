@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.roofline
 
-A kernel made of the same parts as `kernels.skipgram` trains on random text with Zipf's frequencies, whole and with one part left out at
+A kernel made of the same parts as `kernels.trainer` trains on random text with Zipf's frequencies, whole and with one part left out at
 a time. Times are processor time of one thread. Before a time counts, the whole kernel equals the slow reference on a piece of the text.
 """
 
@@ -33,14 +33,15 @@ from kernels.tiles import (
     score_window,
     simd_width,
     update_window,
-    update_window_ahead,
 )
+from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, Kind
 from kernels.vectors import fill_initial, new_vectors
 from kernels.windows import Window
 from pipeline.environment import environment
-from tests.reference import skipgram as reference
+from tests.reference import windows as reference
 
 WIDTH = simd_width()
+MOVES = MOVE_INPUTS + MOVE_OUTPUTS
 WORDS = {"in cache": 500, "all words": 70_000}
 CASES = ((100, 5), (300, 5), (100, 20))
 N_CENTRES, SENTENCE, RADIUS, RATE = 40_000, 40, 5, np.float32(0.025)
@@ -107,9 +108,9 @@ def training_kernel(n_outputs: int) -> Any:
             if parts & 24 == 24:
                 address_rows(drawn, targets, ahead * n_outputs, (ahead + 1) * n_outputs, coming, 0)
                 address_rows(tokens, inputs, newest, newest + 1, coming, n_outputs)
-                update_window_ahead(contexts, n, outputs, scores, n_blocks, n_outputs, WIDTH, coming, n_coming)
+                update_window(contexts, n, outputs, scores, n_blocks, n_outputs, WIDTH, MOVES, coming, n_coming)
             elif parts & 8:
-                update_window(contexts, n, outputs, scores, n_blocks, n_outputs, WIDTH)
+                update_window(contexts, n, outputs, scores, n_blocks, n_outputs, WIDTH, MOVES, coming, 0)
 
     return train
 
@@ -161,9 +162,9 @@ def validate(n_dimensions: int, n_negatives: int) -> None:
     truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in run.start]
     run.train(WHOLE)
     offsets = np.arange(0, len(run.tokens) + 1, SENTENCE)
-    text, noise = (run.tokens, offsets, run.radius, 0), (*run.noise, int(KEY))
+    text, noise = (run.tokens, offsets, run.radius, 0), (*run.noise, int(KEY), np.zeros(0, np.float32))
     rates = (float(RATE), float(RATE), 10**9)
-    reference.train(text, 0, len(run.tokens), *truth, noise, rates, n_negatives, per_pair=False)
+    reference.train(text, 0, len(run.tokens), *truth, noise, rates, Kind(n_negatives))
     for matrix, wanted in zip(run.matrices, truth, strict=True):
         if not np.allclose(matrix[:, :n_dimensions], wanted, rtol=1e-4, atol=1e-5) or matrix[:, n_dimensions:].any():
             raise SystemExit(f"the kernel differs from the reference at {n_dimensions} dimensions and {n_negatives} negatives")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter, validators
 from rich.console import Console
@@ -65,6 +65,10 @@ Candidates = Annotated[
         help="Only so many most frequent words are answers; else all. Rare words have noisy vectors.",
         show_default=False,
     ),
+]
+Used = Annotated[
+    Literal["usual", "input", "output", "sum", "mean"],
+    Parameter(name="--vectors", help="Which vectors of a word: its input, its output, both; usual: input, but sum for GloVe."),
 ]
 Count = Annotated[int, Parameter(name=["-n", "--count"], validator=validators.Number(gte=1), help="How many words.")]
 
@@ -165,13 +169,19 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
 
 @app.command
 def similar(
-    *words: str, count: Count = 10, candidates: Candidates = None, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+    *words: str,
+    count: Count = 10,
+    candidates: Candidates = None,
+    vectors: Used = "usual",
+    model: ModelName = "",
+    store: StorePath = None,
+    as_json: AsJson = False,
 ) -> None:
     """The words nearest to WORD by cosine; several words: nearest to their sum."""
     if not words:
         raise UsageError("Which word?", where="similar", expected="WORD [WORD ...]", remedy="For example corpus2vec similar king")
     with _located(model, store):
-        _show_neighbours(_vectors(model, store).similar(words, count, candidates), as_json)
+        _show_neighbours(_vectors(model, store, vectors).similar(words, count, candidates), as_json)
 
 
 @app.command
@@ -183,13 +193,14 @@ def analogy(
     *,
     count: Count = 10,
     candidates: Candidates = None,
+    vectors: Used = "usual",
     model: ModelName = "",
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
     """A is to B as C is to ...? (3CosAdd)"""
     with _located(model, store):
-        _show_neighbours(_vectors(model, store).analogy(a, b, c, count, candidates), as_json)
+        _show_neighbours(_vectors(model, store, vectors).analogy(a, b, c, count, candidates), as_json)
 
 
 @app.command
@@ -245,16 +256,17 @@ def export(
     /,
     *,
     binary: Annotated[bool, Parameter(negative="", help="The binary format; else text.")] = False,
+    vectors: Used = "usual",
     model: ModelName = "",
     store: StorePath = None,
 ) -> None:
     """Write a model to PATH in the word2vec format that gensim and others read."""
     from pipeline.export import write_word2vec_binary, write_word2vec_text
 
-    vectors = _vectors(model, store)
+    exported = _vectors(model, store, vectors)
     write = write_word2vec_binary if binary else write_word2vec_text
-    write(vectors, path)
-    _console().print(f"{path}: {len(vectors.counts):,} words, {vectors.matrix.shape[1]} dimensions", markup=False)
+    write(exported, path)
+    _console().print(f"{path}: {len(exported.counts):,} words, {exported.matrix.shape[1]} dimensions", markup=False)
 
 
 def _store_path(store: Path | None) -> Path:
@@ -269,12 +281,11 @@ def _configuration(config: Path | None, overrides: list[str] | None, store: Path
     return load_configuration(config, [override for override in (environ, *(overrides or []), option) if override])
 
 
-def _vectors(model: str, store: Path | None) -> "Vectors":
+def _vectors(model: str, store: Path | None, side: str) -> "Vectors":
     from pipeline.models import find_model
     from pipeline.store import Store
-    from pipeline.vectors import read_vectors
 
-    return read_vectors(find_model(Store(_store_path(store)), model).vectors_path)
+    return find_model(Store(_store_path(store)), model).read(side)
 
 
 @contextlib.contextmanager

@@ -7,16 +7,17 @@ all stretches train one model at the same time, and results depend on timing unl
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import kernel
 from kernels.merge import INPUT, OUTPUT, Replicas, row_merger
-from kernels.skipgram import Noise, Rates, Text, pair_trainer, window_trainer
 from kernels.team import COUNTER_STRIDE, fetch_add, wait_for_all
+from kernels.text import Rates, Text
 from kernels.tiles import simd_width
+from kernels.trainer import Kind, trainer
 
 MAX_REPLICAS = 64
 
@@ -43,20 +44,20 @@ def new_counters(n_rounds: int, n_stretches: int) -> NDArray[np.int64]:
 
 
 @functools.cache
-def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int = 0, constant_dimensions: int = 0) -> Callable[..., None]:
-    """The kernel for one number of negatives and one SIMD width (0: that of this machine), constants of its machine code; D too if given.
+def block_kernel(kind: Kind, n_replicas: int, width: int = 0) -> Callable[..., None]:
+    """The kernel of one kind for one SIMD width (0: that of this machine), both constants of its machine code.
 
-    Every thread of the plan calls it with the same arguments: text, plan, replicas, noise, rates, D, tallies float64 (R * N, 3), where
-    stretch i adds its loss in nats, pairs and centres to row i. Works in place. Stretch s of a round trains replica s modulo their number.
-    With n_replicas up to 1 nothing is merged: the one "replica" is the model itself, or someone else merges them.
+    Every thread of the plan calls it with the same arguments: text, plan, replicas, targets, rates, D, tallies float64 (R * N, 3), where
+    stretch i adds its loss in nats, examples and centres to row i. Works in place. Stretch s of a round trains replica s modulo their
+    number. With n_replicas up to 1 nothing is merged: the one "replica" is the model itself, or someone else merges them.
     """
     replicated = n_replicas > 1
     merge = row_merger(n_replicas)
-    train = (pair_trainer if per_pair else window_trainer)(n_negatives, width or simd_width(), constant_dimensions)
+    train = trainer(kind, width or simd_width())
 
     @kernel
     def train_block(
-        text: Text, plan: Plan, replicas: Replicas, noise: Noise, rates: Rates, n_dimensions: int, tallies: NDArray[np.float64]
+        text: Text, plan: Plan, replicas: Replicas, targets: Any, rates: Rates, n_dimensions: int, tallies: NDArray[np.float64]
     ) -> None:
         borders, due, counters, n_threads = plan
         n_rounds = due.shape[0]
@@ -72,7 +73,7 @@ def block_kernel(n_negatives: int, per_pair: bool, n_replicas: int, width: int =
                 i = turn * n_stretches + stretch
                 r = stretch % replicas.inputs.shape[0]
                 inputs, outputs = replicas.inputs[r], replicas.outputs[r]
-                train(text, borders[i], borders[i + 1], inputs, outputs, noise, rates, n_dimensions, tallies[i])
+                train(text, borders[i], borders[i + 1], inputs, outputs, targets, rates, n_dimensions, tallies[i])
             counter = first_counter + n_stretches * COUNTER_STRIDE
             if replicated:
                 wait_for_all(counters, counter, n_threads)

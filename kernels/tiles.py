@@ -12,22 +12,26 @@ from numba.extending import intrinsic as _intrinsic
 
 from kernels.lanes import FLOAT, INT64, WIDTH_VARIABLE, cgutils, prefetch, simd_width
 from kernels.updates import Update
-from kernels.windows import MAX_CONTEXTS, ROW_MULTIPLE, Window, group_size, plane_floats
+from kernels.windows import MAX_CONTEXTS, ROW_MULTIPLE, Window, all_floats, group_size, plane_floats
 
 __all__ = [
     "MAX_CONTEXTS",
     "ROW_MULTIPLE",
     "WIDTH_VARIABLE",
     "address_rows",
+    "all_floats",
+    "gather_rows",
+    "grade_corrected_window",
     "grade_window",
     "group_size",
     "plane_floats",
     "prefetch_rows",
+    "scatter_change",
     "score_window",
     "select",
     "simd_width",
+    "spread_values",
     "update_window",
-    "update_window_ahead",
 ]
 
 intrinsic: Any = _intrinsic  # its own annotation does not fit: an intrinsic is called without its first parameter
@@ -101,24 +105,70 @@ def grade_window(
 
 
 @intrinsic(prefer_literal=True)
-def update_window(
-    _typing: Any, contexts: Any, n_contexts: Any, outputs: Any, scores: Any, n_blocks: Any, n_outputs: Any, width: Any
+def grade_corrected_window(
+    _typing: Any,
+    n_contexts: Any,
+    scores: Any,
+    signs: Any,
+    rate: Any,
+    loss: Any,
+    exponents: Any,
+    corrections: Any,
+    n_outputs: Any,
+    width: Any,
 ) -> Any:
-    """Move every row of a window by the gradients in `scores`, in place, the contexts in order; parameters as in `score_window`."""
+    """`grade_window` of the scores minus corrections, float32 (P,), which are laid out as the scores."""
     if not _constants((n_outputs, width)):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointers = [_data(context, builder, signature.args[i], values[i]) for i in (0, 2, 3)]
-        update = Update(builder, values[1], pointers[2], n_outputs.literal_value, width.literal_value)
-        update.all(pointers[0], pointers[1], values[4])
+        scores, signs, loss, exponents, corrections = (_data(context, builder, signature.args[i], values[i]) for i in (1, 2, 4, 5, 6))
+        window = Window(builder, values[0], scores, n_outputs.literal_value, width.literal_value)
+        window.grade(signs, values[3], loss, exponents, corrections)
         return context.get_dummy_value()
 
-    return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width), generate
+    return types.void(types.int64, scores, signs, types.float32, loss, exponents, corrections, n_outputs, width), generate
 
 
 @intrinsic(prefer_literal=True)
-def update_window_ahead(
+def spread_values(_typing: Any, values: Any, first: Any, n_contexts: Any, plane: Any, n_outputs: Any, width: Any) -> Any:
+    """Put values[first:first + J], float32 with W more behind them, beside the scores of every context: a plane float32 (P,), in place."""
+    if not _constants((n_outputs, width)):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        start = builder.gep(_data(context, builder, signature.args[0], given[0]), [given[1]])
+        plane = _data(context, builder, signature.args[3], given[3])
+        Window(builder, given[2], None, n_outputs.literal_value, width.literal_value).spread_values(start, plane)
+        return context.get_dummy_value()
+
+    return types.void(values, types.int64, types.int64, plane, n_outputs, width), generate
+
+
+def _with_hidden(method: str) -> Any:
+    """An intrinsic that calls a method of `Window` on contexts and a pair of hidden rows."""
+
+    def typed(_typing: Any, contexts: Any, n_contexts: Any, hidden: Any, factor: Any, n_blocks: Any, width: Any) -> Any:
+        if not _constants((width,)):
+            return None
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            rows, pair = (_data(context, builder, signature.args[i], values[i]) for i in (0, 2))
+            getattr(Window(builder, values[1], None, 1, width.literal_value), method)(rows, pair, values[3], values[4])
+            return context.get_dummy_value()
+
+        return types.void(contexts, types.int64, hidden, types.float32, types.int64, width), generate
+
+    return intrinsic(prefer_literal=True)(typed)
+
+
+# Parameters: contexts int64 (C,), n_contexts, hidden int64 (2,), factor float32, n_blocks, width; rows by their addresses, as above.
+gather_rows = _with_hidden("gather")  # sets both hidden rows to the factor times the sum of the contexts
+scatter_change = _with_hidden("scatter")  # adds the factor times (first hidden row - second) to every context
+
+
+@intrinsic(prefer_literal=True)
+def update_window(
     _typing: Any,
     contexts: Any,
     n_contexts: Any,
@@ -127,25 +177,34 @@ def update_window_ahead(
     n_blocks: Any,
     n_outputs: Any,
     width: Any,
+    moves: Any,
     coming: Any,
     n_coming: Any,
 ) -> Any:
-    """`update_window` that asks, between its products, for the rows of coming windows.
+    """Move every row of a window by the gradients in `scores`, in place, the contexts in order, and ask for the rows of coming windows.
 
-    `coming` holds `n_coming` (a literal) int64 addresses of rows, to be read and written soon. When `prefetch_rows` asks for all of them at
-    once they fill the queue of cache misses, and this window waits for them (docs/roofline.md).
+    Parameters
+    ----------
+    contexts, n_contexts, outputs, scores, n_blocks, n_outputs, width
+        As in `score_window`.
+    moves
+        Literal: 1 to move contexts, 2 to move outputs, 3 both.
+    coming, n_coming
+        int64 (n_coming,), literal: addresses of rows to be read and written soon. They are asked for between the products: when
+        `prefetch_rows` asks for all of them at once they fill the queue of cache misses, and this window waits (docs/roofline.md).
     """
-    if not _constants((n_outputs, width, n_coming)):
+    if not _constants((n_outputs, width, moves, n_coming)):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointers = [_data(context, builder, signature.args[i], values[i]) for i in (0, 2, 3, 7)]
+        pointers = [_data(context, builder, signature.args[i], values[i]) for i in (0, 2, 3, 8)]
         update = Update(builder, values[1], pointers[2], n_outputs.literal_value, width.literal_value)
         update.coming, update.n_coming = pointers[3], n_coming.literal_value
+        update.moves_contexts, update.moves_outputs = bool(moves.literal_value & 1), bool(moves.literal_value & 2)
         update.all(pointers[0], pointers[1], values[4])
         return context.get_dummy_value()
 
-    return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width, coming, n_coming), generate
+    return types.void(contexts, types.int64, outputs, scores, types.int64, n_outputs, width, moves, coming, n_coming), generate
 
 
 def _row_addresses(context: Any, builder: Any, kinds: Any, values: Any) -> Callable[[Any], Any]:

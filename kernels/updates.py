@@ -18,6 +18,7 @@ class Update(Window):
 
     coming: Any = None  # addresses of rows to ask for meanwhile
     n_coming = 0
+    moves_contexts = moves_outputs = True
 
     def all(self, contexts: Any, outputs: Any, n_blocks: Any) -> None:
         """The update of any window."""
@@ -45,9 +46,11 @@ class Update(Window):
         with self.columns(n_blocks) as (column, _):
             self.ask(column)
             hidden = self.load(hidden_row, column)
-            self.store(_weighted_sum(gradients, [self.load(row, column) for row in rows], hidden), hidden_row, column)
+            if self.moves_contexts:
+                self.store(_weighted_sum(gradients, [self.load(row, column) for row in rows], hidden), hidden_row, column)
             for row, gradient in zip(rows, gradients, strict=True):
-                self.store(gradient.times_plus(hidden, self.load(row, column)), row, column)
+                if self.moves_outputs:
+                    self.store(gradient.times_plus(hidden, self.load(row, column)), row, column)
 
     def few(self, contexts: Any, outputs: Any, n_blocks: Any) -> None:
         """Few outputs: contexts stream by, outputs and their changes stay in registers."""
@@ -63,7 +66,8 @@ class Update(Window):
             changes = self.variables(self.n_outputs)
             self.pairs(body)
             for row, change in zip(rows, changes, strict=True):
-                self.store(self.load(row, column) + self.read(change), row, column)
+                if self.moves_outputs:
+                    self.store(self.load(row, column) + self.read(change), row, column)
 
     def move(self, row: Any, context: Any, column: Any, outputs: list[Lanes], changes: list[Any]) -> None:
         """One block of columns of one context, and what it changes in the outputs."""
@@ -75,7 +79,9 @@ class Update(Window):
                 self.add_product(change, gradient, hidden)
                 yield gradient
 
-        self.store(_weighted_sum(gradients(), outputs, hidden), row, column)
+        moved = _weighted_sum(gradients(), outputs, hidden)
+        if self.moves_contexts:
+            self.store(moved, row, column)
 
     def gradient(self, j: int, context: Any) -> Lanes:
         """The gradient of output j and a context, in all lanes."""
@@ -108,7 +114,7 @@ class Update(Window):
                 for i in range(0, size, max(1, ROW_MULTIPLE // width)):
                     self.ask(columns[i])
                 self.pairs(lambda members, columns=columns: self.move_pair(contexts, outputs, kept, columns, members))  # type: ignore[misc]
-                for i in range(0, size, 2):
+                for i in range(0, size if self.moves_outputs else 0, 2):
                     self.move_outputs(outputs, kept, columns, range(i, min(i + 2, size)))
             done = stop
 
@@ -132,7 +138,8 @@ class Update(Window):
             row = self.row(contexts, c)
             for k, (column, place) in enumerate(zip(columns, places, strict=True)):
                 hidden = self.load(row, column)
-                self.store(hidden + self.read(place), row, column)
+                if self.moves_contexts:
+                    self.store(hidden + self.read(place), row, column)
                 self.store(hidden, kept, self.kept_place(c, len(columns), k))
 
     def move_outputs(self, outputs: Any, kept: Any, columns: list[Any], blocks: range) -> None:

@@ -31,6 +31,11 @@ def plane_floats(n_outputs: int, width: int) -> int:
     return MAX_CONTEXTS * group_size(n_outputs, width) + 2 * width
 
 
+def all_floats(n_outputs: int, width: int) -> int:
+    """Floats in the arrays of scores and signs, all groups."""
+    return -(-n_outputs // group_size(n_outputs, width)) * plane_floats(n_outputs, width)
+
+
 class Window:
     """Emits the code of one window: what the intrinsics below need to know."""
 
@@ -127,7 +132,19 @@ class Window:
             for i, scores in enumerate(lane_sums(sums, width)):
                 self.store(scores, self.scores, builder.add(start, INT64(i * width)))
 
-    def grade(self, signs: Any, rate: Any, loss: Any, exponents: Any) -> None:
+    def spread_values(self, values: Any, plane: Any) -> None:
+        """Put the values of all outputs beside the scores of every context."""
+        builder, width = self.builder, self.width
+        for group, numbers in enumerate(self.groups()):
+            size = len(numbers)
+            registers = [self.load(values, INT64(numbers[0] + i)) for i in range(0, size, width)]
+            # What a register holds too much lies where the next context will be, or behind the last one.
+            with self.steps(self.n_contexts, 1) as (context, _):
+                start = builder.add(self.plane(group), builder.mul(context, INT64(size)))
+                for i, register in enumerate(registers):
+                    self.store(register, plane, builder.add(start, INT64(i * width)))
+
+    def grade(self, signs: Any, rate: Any, loss: Any, exponents: Any, corrections: Any = None) -> None:
         """Replace all scores by gradients, and add to the loss."""
         builder, width = self.builder, self.width
         linear, product = self.variables(2)
@@ -143,7 +160,10 @@ class Window:
                 live = builder.sext(builder.icmp_signed("<", lanes, left), lanes.type)
                 sign = self.load(signs, place)
                 sign = sign.of_bits(builder.and_(sign.bits(), live))
-                gradient, excess, factor = logistic_loss(self.load(self.scores, place), sign)
+                score = self.load(self.scores, place)
+                if corrections is not None:
+                    score = score - self.load(corrections, place)
+                gradient, excess, factor = logistic_loss(score, sign)
                 self.store(rate * gradient, self.scores, place)
                 builder.store((self.read(linear) + excess).value, linear)
                 builder.store((self.read(product) * factor).value, product)
@@ -152,6 +172,28 @@ class Window:
                     builder.store(self.load(loss, INT64(width)).value, product)
             self.normalise(self.read(product), loss, exponents)
         self.store(self.read(linear), loss, INT64(0))
+
+    def gather(self, contexts: Any, hidden: Any, factor: Any, n_blocks: Any) -> None:
+        """Set both hidden rows to the factor times the sum of the contexts."""
+        rows = [self.row(hidden, INT64(i)) for i in range(2)]
+        scale = Lanes(self.builder, self.splat(factor))
+        with self.columns(n_blocks) as (column, _):
+            (total,) = self.variables(1)
+            with self.steps(self.n_contexts, 1) as (context, _):
+                self.builder.store((self.read(total) + self.load(self.row(contexts, context), column)).value, total)
+            mean = scale * self.read(total)
+            for row in rows:
+                self.store(mean, row, column)
+
+    def scatter(self, contexts: Any, hidden: Any, factor: Any, n_blocks: Any) -> None:
+        """Add the factor times what the first hidden row has changed to every context."""
+        now, before = (self.row(hidden, INT64(i)) for i in range(2))
+        scale = Lanes(self.builder, self.splat(factor))
+        with self.columns(n_blocks) as (column, _):
+            change = scale * (self.load(now, column) - self.load(before, column))
+            with self.steps(self.n_contexts, 1) as (context, _):
+                row = self.row(contexts, context)
+                self.store(self.load(row, column) + change, row, column)
 
     def normalise(self, product: Lanes, loss: Any, exponents: Any) -> None:
         """Keep the product in [1, 2) and count its powers of two, before it can overflow."""

@@ -19,7 +19,7 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
         one_pass = configuration.phrases.model_copy(update={"thresholds": (threshold,)})
         steps.append(Step(f"phrases-{number}", phrases.STAGE, one_pass, one_pass.model_dump(), {"text": text}))
         text = steps[-1].name
-    scoring = configuration.evaluate.model_dump(include={"candidates", "method"}) | {"lowercase": lowercase}
+    scoring = configuration.evaluate.model_dump(include={"candidates", "method", "vectors"}) | {"lowercase": lowercase}
     steps += [
         Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}),
         Step("pairs", pairs.STAGE, configuration.pairs, configuration.pairs.model_dump(), {"text": text, "vocabulary": "vocabulary"}),

@@ -93,6 +93,16 @@ class NoiseDraws(StrEnum):
     PER_PAIR = "per_pair"
 
 
+class VectorsUsed(StrEnum):
+    """Which vectors of a word are used: what is usual for the model, one of its two, or both together."""
+
+    USUAL = "usual"
+    INPUT = "input"
+    OUTPUT = "output"
+    SUM = "sum"
+    MEAN = "mean"
+
+
 class AnalogyMethod(StrEnum):
     """3CosAdd (Mikolov et al. 2013) or 3CosMul (Levy & Goldberg 2014)."""
 
@@ -210,13 +220,21 @@ class Train(Section):
     dimensions: Annotated[int, Field(ge=1, le=1024)] = 100
     """Numbers in a vector."""
     negatives: Annotated[int, Field(ge=1, le=64)] = 5
-    """Noise words for every true word."""
+    """Of negative_sampling and nce: noise words for every true word."""
     noise_draws: NoiseDraws = NoiseDraws.PER_WINDOW
     """per_window: all pairs of a window share their noise words; per_pair: each draws its own, as word2vec does, and takes much longer."""
+    noise: NoiseWords = NoiseWords.UNIGRAM
+    """unigram: noise words are drawn in proportion to count ** noise_power; log_uniform: by their rank alone."""
     noise_power: Annotated[float, Field(ge=0, le=2)] = 0.75
-    """Noise words are drawn in proportion to count ** noise_power."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.025
-    """At the first word; falls linearly."""
+    """1: as often as in the text; 0: all alike."""
+    cbow_hidden: CbowHidden = CbowHidden.MEAN
+    """Of cbow: mean of the contexts with the true gradient; mean_word2vec, whose gradient is that of the sum; or sum."""
+    frozen: Frozen = Frozen.NONE
+    """input or output: this side keeps its first vectors."""
+    initial: str = ""
+    """A vectors.parquet to begin with, of an earlier run; new words begin as usual, and with frozen = "output" fit into that space."""
+    learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """At the first word; falls linearly. 0: that of the model, 0.025 for skip_gram and 0.05 for cbow."""
     min_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.0001
     """At the last word."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -226,15 +244,53 @@ class Train(Section):
     shards: Annotated[int, Field(ge=1, le=64)] = 4
     """Parts that train at the same time in reproducible mode, each a copy of the model: no more threads or workers than that are of use."""
 
+    @property
+    def start_rate(self) -> float:
+        """The learning rate at the first word."""
+        return self.learning_rate or (0.05 if self.model is Model.CBOW else 0.025)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the model reads pairs, not counts."""
+        return self.model in (Model.SKIP_GRAM, Model.CBOW)
+
     @model_validator(mode="after")
-    def _falling_rate(self) -> "Train":
-        if self.min_learning_rate > self.learning_rate:
+    def _possible(self) -> "Train":
+        if self.predicts and self.min_learning_rate > self.start_rate:
             raise ValueError("min_learning_rate is above learning_rate")
+        sampled = self.loss in (Loss.NEGATIVE_SAMPLING, Loss.NCE)
+        impossible = {
+            "cbow has one example a window, so noise cannot be drawn per_pair": self.model is Model.CBOW
+            and sampled
+            and self.noise_draws is NoiseDraws.PER_PAIR,
+            f"{self.model} has no loss to choose": not self.predicts and self.loss is not Loss.NEGATIVE_SAMPLING,
+            f"{self.model} trains both sides from its counts: frozen and initial are of skip_gram and cbow": not self.predicts
+            and (self.frozen is not Frozen.NONE or bool(self.initial)),
+            f"{self.model} is always reproducible": not self.predicts and self.mode is TrainMode.SHARED,
+            "full_softmax is always reproducible": self.loss is Loss.FULL_SOFTMAX and self.mode is TrainMode.SHARED,
+            "full_softmax trains both sides": self.loss is Loss.FULL_SOFTMAX and self.frozen is not Frozen.NONE,
+            "hierarchical_softmax has vectors of inner nodes, not of words, as outputs: another tree cannot begin with them": bool(
+                self.initial
+            )
+            and self.loss is Loss.HIERARCHICAL_SOFTMAX,
+        }
+        for reason, applies in impossible.items():
+            if applies:
+                raise ValueError(reason)
         return self
 
     def parameters(self) -> dict[str, Any]:
-        """What changes the result."""
-        return self.model_dump(exclude={"shards"} if self.mode is TrainMode.SHARED else set())
+        """What changes the result, `initial` apart, whose content counts."""
+        unused = {"initial"}
+        if self.mode is TrainMode.SHARED or self.loss is Loss.FULL_SOFTMAX:
+            unused.add("shards")
+        if self.loss in (Loss.HIERARCHICAL_SOFTMAX, Loss.FULL_SOFTMAX):
+            unused |= {"negatives", "noise_draws", "noise", "noise_power"}
+        if self.noise is NoiseWords.LOG_UNIFORM:
+            unused.add("noise_power")
+        if self.model is not Model.CBOW:
+            unused.add("cbow_hidden")
+        return self.model_dump(exclude=unused) | {"learning_rate": self.start_rate}
 
 
 class Evaluate(Section):
@@ -248,6 +304,8 @@ class Evaluate(Section):
     """Only so many most frequent words can be answers; a question with a word outside is not asked."""
     method: AnalogyMethod = AnalogyMethod.COS_ADD
     """3cosadd or 3cosmul."""
+    vectors: VectorsUsed = VectorsUsed.USUAL
+    """input, output, their sum or mean; usual: input, but sum for glove."""
 
 
 class StoreSection(Section):
@@ -280,10 +338,19 @@ class Configuration(Section):
     phrases: Phrases = Phrases()
     vocabulary: Vocabulary = Vocabulary()
     pairs: Pairs = Pairs()
+    cooccurrence: Cooccurrence = Cooccurrence()
     train: Train = Train()
+    glove: Glove = Glove()
+    ppmi: Ppmi = Ppmi()
     evaluate: Evaluate = Evaluate()
     store: StoreSection = StoreSection()
     cluster: Cluster = Cluster()
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Configuration":
+        if self.train.loss is Loss.HIERARCHICAL_SOFTMAX and self.evaluate.vectors not in (VectorsUsed.USUAL, VectorsUsed.INPUT):
+            raise ValueError("hierarchical_softmax has no output vectors of words for evaluate.vectors")
+        return self
 
 
 def is_path(name: object) -> bool:

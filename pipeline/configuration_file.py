@@ -110,7 +110,7 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         found = values.get(name)
         return found if isinstance(found, dict) else {}
 
-    corpus, evaluate, store = section("corpus"), section("evaluate"), section("store")
+    corpus, train, evaluate, store = section("corpus"), section("train"), section("evaluate"), section("store")
     if isinstance(corpus.get("paths"), str):
         corpus["paths"] = [corpus["paths"]]
     if isinstance(corpus.get("paths"), list):
@@ -118,6 +118,8 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     for key in ("analogies", "similarity"):
         if isinstance(evaluate.get(key), list):
             evaluate[key] = [anchor(name) if is_path(name) else name for name in evaluate[key]]
+    if train.get("initial"):
+        train["initial"] = anchor(train["initial"])
     if "path" in store:
         store["path"] = anchor(store["path"])
 

@@ -11,6 +11,7 @@ from pipeline.artifact import Link
 from pipeline.configuration import Configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.evaluation_sets import EvaluationFile, find_evaluation_files
+from pipeline.initial import InitialVectors, find_initial
 from pipeline.keys import READ_BYTES
 from pipeline.sources import find_text_files, is_compressed, line_cuts
 
@@ -43,15 +44,16 @@ class Observed:
 
     shards: tuple[SourceShard, ...]
     evaluation_files: tuple[EvaluationFile, ...]
+    initial: InitialVectors | None = None
 
 
-def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[EvaluationFile, ...]]:
-    """The files of the corpus, not yet read, and the evaluation sets: quick, so that mistakes show at once.
+def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[EvaluationFile, ...], InitialVectors | None]:
+    """The files of the corpus, not yet read, the evaluation sets, and the first vectors: quick, so that mistakes show at once.
 
     Raises
     ------
     ConfigurationError
-        When no corpus is configured, or an evaluation set is unknown.
+        When no corpus is configured, an evaluation set is unknown, or the first vectors do not fit.
     InputError
         When files are missing, cannot be read, or hold nothing at all, or an evaluation set is broken.
     """
@@ -73,7 +75,7 @@ def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[Evaluat
             expected="text",
             remedy="Look whether the text was written there, or name other files in corpus.paths.",
         )
-    return files, evaluation_files
+    return files, evaluation_files, find_initial(configuration.train)
 
 
 def observe(configuration: Configuration) -> Observed:
@@ -84,9 +86,9 @@ def observe(configuration: Configuration) -> Observed:
     ConfigurationError, InputError
         As `find_inputs` does.
     """
-    files, evaluation_files = find_inputs(configuration)
+    files, evaluation_files, initial = find_inputs(configuration)
     shards = [shard for path in files for shard in _hashed_shards(path, int(configuration.corpus.shard_mb * 1e6))]
-    return Observed(tuple(sorted(shards, key=lambda shard: (shard.file_sha256, str(shard.path), shard.start))), evaluation_files)
+    return Observed(tuple(sorted(shards, key=lambda shard: (shard.file_sha256, str(shard.path), shard.start))), evaluation_files, initial)
 
 
 def _hashed_shards(path: Path, shard_bytes: int) -> list[SourceShard]:

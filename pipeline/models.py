@@ -9,6 +9,7 @@ from pipeline.artifact import Artifact
 from pipeline.errors import UsageError
 from pipeline.schemas import VECTORS_FILE
 from pipeline.store import RUNS, Store
+from pipeline.vectors import USUAL, Side, Vectors, read_vectors
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,46 @@ class Model:
         """The Parquet file of its vectors."""
         return self.artifact.path(VECTORS_FILE)
 
+    def read(self, side: str = USUAL) -> Vectors:
+        """Its vectors, as `side_of` says."""
+        return read_vectors(self.vectors_path, side_of(self.artifact, side))
+
+
+def side_of(artifact: Artifact, wanted: str) -> Side:
+    """Which vectors of an artifact are meant: the named side, or the usual one, which is the sum for GloVe, otherwise the input.
+
+    Raises
+    ------
+    UsageError
+        When words have no output vectors, as with hierarchical softmax.
+    """
+    if wanted == USUAL:
+        return Side.SUM if artifact.manifest.stage == "glove" else Side.INPUT
+    if wanted != Side.INPUT and artifact.manifest.parameters.get("loss") == "hierarchical_softmax":
+        raise UsageError(
+            "Words have no output vectors in this model.",
+            where=str(artifact.directory),
+            got=wanted,
+            expected="input: the outputs of hierarchical softmax are inner nodes of its tree",
+            remedy="Leave the side out, or train with another loss.",
+        )
+    return Side(wanted)
+
 
 def models(store: Store) -> list[Model]:
     """The model of every run, newest run first; runs whose vectors are gone are left out."""
     found = []
     for run in reversed(store.records(RUNS)):
-        artifact = store.find("train", train_key(run))
+        step = train_step(run)
+        artifact = store.find(step["stage"], str(step["keys"][0]))
         if artifact:
             found.append(Model(run, artifact))
     return found
 
 
-def train_key(run: dict[str, Any]) -> str:
-    """The key of the vectors of a run."""
-    return next(str(step["keys"][0]) for step in run["steps"] if step["step"] == "train")
+def train_step(run: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a run says of its vectors."""
+    return next(step for step in run["steps"] if step["step"] == "train")
 
 
 def find_model(store: Store, reference: str = "") -> Model:

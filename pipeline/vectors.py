@@ -26,6 +26,9 @@ SPELLINGS_OFFERED = 3
 REBUILD = "Remove the artifact's directory; the next run makes it again."
 
 
+USUAL = "usual"  # the side of a model that users mean by its vectors
+
+
 class Side(StrEnum):
     """Which of a word's two vectors is used."""
 

@@ -10,6 +10,7 @@ from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Evaluate
 from pipeline.corpus import Observed
 from pipeline.evaluation_sets import EvaluationFile, EvaluationKind
+from pipeline.models import side_of
 from pipeline.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE
 from pipeline.similarity import SimilarityScore, read_pairs, score_similarity
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
@@ -33,7 +34,8 @@ def build(job: Job[Evaluate]) -> Outcome:
     InputError
         When a set cannot be read.
     """
-    vectors = read_vectors(job.inputs["vectors"][0].path(VECTORS_FILE))
+    (artifact,) = job.inputs["vectors"]
+    vectors = read_vectors(artifact.path(VECTORS_FILE), side_of(artifact, job.settings.vectors))
     files: tuple[EvaluationFile, ...] = job.material
     lowercase = bool(job.parameters[LOWERCASE])
     analogies = [(file.name, _analogies(vectors, file, job.settings, lowercase)) for file in files if file.kind is EvaluationKind.ANALOGIES]

@@ -15,17 +15,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.merge import Matrix
-from kernels.skipgram import Rates, learning_rate
+from kernels.text import Rates, learning_rate
 from kernels.tiles import simd_width
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Train, TrainMode
+from pipeline.corpus import Observed
 from pipeline.environment import computing
 from pipeline.errors import TrainingError
 from pipeline.events import RunWarned, StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
 from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
-from pipeline.stage import Job, Outcome, Stage
+from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
 from pipeline.tables import read_table, write_table
 from pipeline.training.cluster import Cluster, RestartedError
 from pipeline.training.pair_files import Block, PairFile, cut_blocks
@@ -79,6 +80,14 @@ class Position:
         return Position(state["n_blocks"], [Round(**done) for done in state["rounds"]], state["training_s"])
 
 
+def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
+    """One artifact from the pairs, and from the first vectors if there are any."""
+    (unit,) = one_unit(observed, inputs)
+    if not observed.initial:
+        return (unit,)
+    return (Unit({**unit.inputs, "initial": (observed.initial.link,)}, observed.initial.path),)
+
+
 def build(job: Job[Train]) -> Outcome:
     """Train, from the newest checkpoint if there is one, and write the vectors and the table of rounds.
 
@@ -89,14 +98,14 @@ def build(job: Job[Train]) -> Outcome:
     KeyboardInterrupt
         After SIGINT or SIGTERM, with a checkpoint behind it.
     """
-    task = Task(job.settings, job.inputs["vocabulary"][0], job.inputs["pairs"][0])
+    task = Task(job.settings, job.inputs["vocabulary"][0], job.inputs["pairs"][0], job.material)
     files = task.files()
     vocabulary = read_table(task.vocabulary.path(VOCABULARY_FILE), VOCABULARY)
     reproducible = job.settings.mode is TrainMode.REPRODUCIBLE
     client = job.workers.cluster_client() if reproducible and job.settings.shards > 1 else None
     schedule = task.schedule() if reproducible else None
     with Cluster(client, task) if client else Threads(task.model(), schedule, files, job.workers.n_threads) as trainer:
-        position, vectors = _train(job, files, trainer)
+        position, vectors = _train(job, files, trainer, task.loss_at_zero())
         measures = trainer.measures
     return Outcome(
         (_write_vectors(job, vocabulary, *vectors), _write_rounds(job, position.rounds)),
@@ -115,12 +124,12 @@ def build(job: Job[Train]) -> Outcome:
     )
 
 
-def _train(job: Job[Train], files: list[PairFile], trainer: Trainer) -> tuple[Position, tuple[Matrix, Matrix]]:
+def _train(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zero: float) -> tuple[Position, tuple[Matrix, Matrix]]:
     """Train all blocks that the newest checkpoint has not, and from there again whenever workers were lost; also the vectors."""
     with noted_interruptions() as interruption:
         while True:
             try:
-                position = _go_on(job, files, trainer, interruption)
+                position = _go_on(job, files, trainer, loss_at_zero, interruption)
                 return position, trainer.vectors(job.checkpoints.directory / VECTORS)
             except RestartedError as lost:
                 if interruption.asked:
@@ -128,11 +137,11 @@ def _train(job: Job[Train], files: list[PairFile], trainer: Trainer) -> tuple[Po
                 emit(RunWarned(f"Training was set back to its last checkpoint, for a worker was lost: {lost}"))
 
 
-def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, interruption: Interruption) -> Position:
+def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zero: float, interruption: Interruption) -> Position:
     blocks = list(cut_blocks(files, trainer.block_centres))
     progress = Progress(job.step, sum(file.n_centres for file in files), "centres")
     made_by = _making(trainer)
-    rates = Rates(job.settings.learning_rate, job.settings.min_learning_rate, progress.n_total)
+    rates = Rates(job.settings.start_rate, job.settings.min_learning_rate, progress.n_total)
     words_a_centre = job.inputs["pairs"][0].manifest.measures["tokens"] / progress.n_total
     position = Position()
     saved = job.checkpoints.newest(made_by)
@@ -148,7 +157,7 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, interruptio
         rate = learning_rate(rates, file.first_centre + block.last)
         position.advance(block, file, tallies, rate)
         position.training_s = before_s + progress.elapsed_s
-        _watch(job, tallies, position)
+        _watch(job, tallies, position, loss_at_zero)
         figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
         progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
         if interruption.asked or job.checkpoints.due:
@@ -172,20 +181,18 @@ def _write_checkpoint(job: Job[Train], position: Position, made_by: dict[str, An
         emit(RunWarned(f"No checkpoint could be written to {job.checkpoints.directory}: {error.strerror or error}. Training goes on."))
 
 
-def _watch(job: Job[Train], tallies: npt.NDArray[np.float64], position: Position) -> None:
+def _watch(job: Job[Train], tallies: npt.NDArray[np.float64], position: Position, loss_at_zero: float) -> None:
     """Stop a run whose loss explodes: a block costs twice what vectors of zeros would, or is no number."""
     loss_sum, n_pairs, _ = tallies
-    settings = job.settings
-    at_zero = (settings.negatives + 1) * math.log(2.0)
-    if not n_pairs or loss_sum / n_pairs <= DIVERGED * at_zero:  # not so for NaN either
+    if not n_pairs or loss_sum / n_pairs <= DIVERGED * loss_at_zero:  # not so for NaN either
         return
     job.checkpoints.clear()  # from which the next run would only diverge again
     raise TrainingError(
         "Training diverged: the loss is no longer a finite number, or far above that of vectors that know nothing.",
         where=f"epoch {position.rounds[-1].epoch}, after {position.n_centres:,} centres",
         got=f"a mean loss of {loss_sum / n_pairs:.4g} a pair",
-        expected=f"at most {DIVERGED * at_zero:.4g}; vectors of zeros have {at_zero:.4g}",
-        remedy=f"Lower train.learning_rate (it is {settings.learning_rate:g}), or train.shards where that is high.",
+        expected=f"at most {DIVERGED * loss_at_zero:.4g}; vectors of zeros have {loss_at_zero:.4g}",
+        remedy=f"Lower train.learning_rate (it is {job.settings.start_rate:g}), or train.shards where that is high.",
     )
 
 
@@ -228,4 +235,4 @@ def _write_rounds(job: Job[Train], rounds: list[Round]) -> FileRecord:
     return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
 
 
-STAGE = Stage("train", 3, build)
+STAGE = Stage("train", 3, build, units)

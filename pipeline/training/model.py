@@ -1,5 +1,6 @@
-"""The model of a training run in memory: two matrices, the noise, the learning rates."""
+"""The model of a training run in memory: two matrices, what its loss aims at, the learning rates."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,16 +10,21 @@ import numpy.typing as npt
 from kernels.alias import build_alias
 from kernels.block import block_kernel
 from kernels.draws import Purpose, derive_key
-from kernels.skipgram import Noise, Rates
+from kernels.noise import Noise
+from kernels.text import Rates
+from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, Kind
+from kernels.tree import Tree, build_parents, build_paths
 from kernels.vectors import fill_initial, new_vectors
-from pipeline.configuration import NoiseDraws, Train
+from pipeline.configuration import CbowHidden, Frozen, Loss, NoiseDraws, NoiseWords, Train
+from pipeline.configuration import Model as ModelName
 
 INPUT_FILE, OUTPUT_FILE = "input.npy", "output.npy"
-COMMON_DIMENSIONS = (50, 100, 128, 200, 256, 300)  # have machine code of their own, 4 % faster at 100; all others share one
+COMMON_DIMENSIONS = (50, 100, 128, 200, 256, 300)  # have machine code of their own, some per cent faster at 100; all others share one
 
 
+# V words, D dimensions
 class Model:
-    """Word vectors in training. V words, D dimensions."""
+    """Word vectors in training."""
 
     def __init__(self, settings: Train, counts: npt.NDArray[np.int64], n_centres: int) -> None:
         """A new model for words with these counts, int64 (V,), that will see so many centres over all epochs."""
@@ -29,14 +35,12 @@ class Model:
         # Numba returns a Python int, and takes one for signed after a small one was seen: half of all keys would not fit.
         initial_key, noise_key = (np.uint64(derive_key(seed, np.uint64(purpose))) for purpose in (Purpose.INITIAL, Purpose.NOISE))
         fill_initial(self.input, settings.dimensions, initial_key)
-        self.noise = Noise(*build_alias(noise_weights(settings, counts)), noise_key)
-        self.rates = Rates(settings.learning_rate, settings.min_learning_rate, n_centres)
+        self.targets = targets(settings, counts, noise_key)
+        self.rates = Rates(settings.start_rate, settings.min_learning_rate, n_centres)
 
     def kernel(self, n_replicas: int) -> Callable[..., None]:
         """The kernel that trains it."""
-        settings = self.settings
-        constant = settings.dimensions if settings.dimensions in COMMON_DIMENSIONS else 0
-        return block_kernel(settings.negatives, settings.noise_draws is NoiseDraws.PER_PAIR, n_replicas, constant_dimensions=constant)
+        return block_kernel(kind(self.settings), n_replicas)
 
     def save(self, directory: Path) -> None:
         """Write both matrices, padding included."""
@@ -49,6 +53,68 @@ class Model:
         self.output[:] = np.load(directory / OUTPUT_FILE, mmap_mode="r")
 
 
+def kind(settings: Train) -> Kind:
+    """What the settings make constant in the machine code."""
+    moves = {Frozen.NONE: MOVE_INPUTS + MOVE_OUTPUTS, Frozen.INPUT: MOVE_OUTPUTS, Frozen.OUTPUT: MOVE_INPUTS}
+    of_noise = settings.loss in (Loss.NEGATIVE_SAMPLING, Loss.NCE)
+    return Kind(
+        n_negatives=settings.negatives if of_noise else 0,
+        per_pair=of_noise and settings.noise_draws is NoiseDraws.PER_PAIR,
+        corrected=settings.loss is Loss.NCE,
+        cbow=settings.model is ModelName.CBOW,
+        divides_hidden=settings.cbow_hidden is not CbowHidden.SUM,
+        divides_change=settings.cbow_hidden is CbowHidden.MEAN,
+        moves=moves[settings.frozen],
+        n_dimensions=settings.dimensions if settings.dimensions in COMMON_DIMENSIONS else 0,
+    )
+
+
+def targets(settings: Train, counts: npt.NDArray[np.int64], noise_key: np.uint64) -> Noise | Tree:
+    """What the loss aims at, for words with these counts, int64 (V,)."""
+    if settings.loss is Loss.HIERARCHICAL_SOFTMAX:
+        return Tree(*build_paths(*build_parents(counts)))
+    weights = noise_weights(settings, counts)
+    correction = np.zeros(0, np.float32)
+    if settings.loss is Loss.NCE:
+        correction = np.log(settings.negatives * weights / weights.sum()).astype(np.float32)
+    return Noise(*build_alias(weights), noise_key, correction)
+
+
 def noise_weights(settings: Train, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """How often each word is drawn as noise, not normalised, float64 (V,)."""
-    return counts.astype(np.float64) ** settings.noise_power
+    if settings.noise is NoiseWords.LOG_UNIFORM:
+        by_rank: npt.NDArray[np.float64] = np.log1p(1.0 / np.arange(1.0, len(counts) + 1))
+        return by_rank
+    by_count: npt.NDArray[np.float64] = counts.astype(np.float64) ** settings.noise_power
+    return by_count
+
+
+def meetings(settings: Train, counts: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How often an example meets each output row, float64 (V,); a word's share of the centres is float64 (V,)."""
+    if settings.loss is not Loss.HIERARCHICAL_SOFTMAX:
+        weights = noise_weights(settings, counts)
+        of_noise: npt.NDArray[np.float64] = settings.negatives * weights / weights.sum()
+        return share + of_noise
+    of_words, of_nodes = build_parents(counts)
+    found = np.zeros(len(counts))
+    np.add.at(found, np.where(of_words < 0, ~of_words, of_words), share)
+    for node in range(len(of_nodes) - 1, 0, -1):
+        branch = of_nodes[node]
+        found[~branch if branch < 0 else branch] += found[node]
+    return found
+
+
+def loss_at_zero(settings: Train, counts: npt.NDArray[np.int64]) -> float:
+    """The mean objective of an example where all vectors are zero, in nats: what a model that knows nothing costs."""
+    share = counts / counts.sum()
+    if settings.loss is Loss.FULL_SOFTMAX:
+        return math.log(len(counts))
+    if settings.loss is Loss.HIERARCHICAL_SOFTMAX:
+        offsets, _, signs = build_paths(*build_parents(counts))
+        lengths = np.add.reduceat(np.abs(signs), offsets[:-1])
+        return float(share @ lengths) * math.log(2.0)
+    if settings.loss is Loss.NEGATIVE_SAMPLING:
+        return (settings.negatives + 1) * math.log(2.0)
+    weights = noise_weights(settings, counts)
+    expected = settings.negatives * weights / weights.sum()  # K q
+    return float(share @ np.log1p(expected) + expected @ np.log1p(1.0 / expected))

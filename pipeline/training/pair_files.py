@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from kernels.skipgram import Text
+from kernels.text import Text
 from pipeline.artifact import Artifact
 from pipeline.schemas import PAIRS
 from pipeline.tables import count_elements, flat_lists, read_table

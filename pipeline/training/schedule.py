@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.merge import INPUT, OUTPUT
-from pipeline.configuration import NoiseDraws, Train
+from pipeline.configuration import CbowHidden, Model, Train
 
 ROUND = 4096  # centres of all shards
 MAX_PERIOD = 512  # rounds in a block, at most
-BLOCK_WORK = 512 * 6 * 6 * 100  # rounds times contexts times outputs times dimensions in a block: about a second of one core
+BLOCK_WORK = 512 * 6 * 6 * 100  # rounds times `centre_work` in a block: about a second of one core
 # An update of the usual size has six terms: an input row gets one from each of 1 + 5 outputs, an output row from about 6 contexts.
 TERMS = 6.0
 LARGEST_STEP = 1.6  # learning rate times the updates of a row, by all shards, between two merges: so many are simply added up
@@ -63,15 +63,23 @@ class MergeSchedule:
         return borders, (len(borders) - 1) // self.n_shards
 
 
-def merge_schedule(share: npt.NDArray[np.float64], noise: npt.NDArray[np.float64], settings: Train, n_contexts: float) -> MergeSchedule:
+def centre_work(settings: Train, n_outputs: float, n_contexts: float) -> float:
+    """Multiplications of a centre, about: each hidden vector with its outputs, and for CBOW making it and giving back its change."""
+    vectors = n_outputs + 2 * n_contexts if settings.model is Model.CBOW else n_outputs * n_contexts
+    return vectors * settings.dimensions
+
+
+def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.float64], settings: Train, n_contexts: float) -> MergeSchedule:
     """The schedule for a corpus.
 
     Parameters
     ----------
-    share, noise
-        float64 (V,): each word's share of the centres and of the noise, both summing to 1; the first words are the most frequent.
+    share
+        float64 (V,): each word's share of the centres, summing to 1; the first words are the most frequent.
+    meetings
+        float64 (V,): how often an example meets each output row, those that it meets most often first.
     settings
-        Of training: its shards, negatives, dimensions and learning rate count.
+        Of training: its model, shards, dimensions and learning rate count.
     n_contexts
         Contexts of an average centre.
 
@@ -81,15 +89,17 @@ def merge_schedule(share: npt.NDArray[np.float64], noise: npt.NDArray[np.float64
     after the other 1 - exp(-k R n). The scale is their ratio, n counting only updates beyond the bound: 1 for few, towards 1 / R for many.
     An input row counts an occurrence once for the scale, and once for each context for the period: measured to be right.
     """
-    draws = settings.negatives * (n_contexts if settings.noise_draws is NoiseDraws.PER_PAIR else 1.0)
-    contexts_a_draw = 1.0 if settings.noise_draws is NoiseDraws.PER_PAIR else n_contexts
-    inputs = share * (settings.negatives + 1) / TERMS
-    outputs = (share * n_contexts + draws * noise * contexts_a_draw) / TERMS
-    updates = min(MAX_UPDATES, LARGEST_STEP / settings.learning_rate)
+    n_outputs = meetings.sum()
+    # An example of skip-gram has one context, one of CBOW all of them; with its true gradient each of these moves by its part only.
+    n_examples = 1.0 if settings.model is Model.CBOW else n_contexts
+    part = 1.0 / n_contexts if settings.model is Model.CBOW and settings.cbow_hidden is CbowHidden.MEAN else 1.0
+    inputs = share * n_outputs * part / TERMS
+    outputs = meetings * n_examples / TERMS
+    updates = min(MAX_UPDATES, LARGEST_STEP / settings.start_rate)
     often = np.stack([inputs * n_contexts, outputs]) * ROUND
-    longest = min(MAX_PERIOD, max(1.0, BLOCK_WORK / (n_contexts * (settings.negatives + 1) * settings.dimensions)))
+    longest = min(MAX_PERIOD, max(1.0, BLOCK_WORK / centre_work(settings, n_outputs, n_contexts)))
     period = np.exp2(np.floor(np.log2(np.clip(updates / np.maximum(often, 1e-300), 1, longest)))).astype(np.int64)
     period = np.maximum.accumulate(period, axis=1)
-    kn = SATURATION * settings.learning_rate * np.maximum(np.stack([inputs, outputs]) * ROUND * period - updates, 1e-9)
+    kn = SATURATION * settings.start_rate * np.maximum(np.stack([inputs, outputs]) * ROUND * period - updates, 1e-9)
     scale = -np.expm1(-kn) / (-np.expm1(-kn / settings.shards) * settings.shards)
     return MergeSchedule(settings.shards, period, scale.astype(np.float32))

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from kernels.block import Plan, new_counters
 from kernels.exchange import add_sums, sum_changes, take_sum
 from kernels.merge import Replicas
-from kernels.skipgram import N_TALLIES, Text
+from kernels.text import Text
+from kernels.trainer import N_TALLIES
 from kernels.vectors import new_vectors
 from pipeline.environment import computing
 from pipeline.training.model import Model
@@ -164,7 +165,7 @@ class Shards:
 
     def _train_round(self, text: Text, borders: npt.NDArray[np.int64], tallies: npt.NDArray[np.float64]) -> None:
         plan = Plan(borders, np.zeros((1, 2), np.int64), new_counters(1, self.n_shards), self.n_threads)
-        arguments = (text, plan, self.replicas, self.model.noise, self.model.rates, self.model.settings.dimensions, tallies)
+        arguments = (text, plan, self.replicas, self.model.targets, self.model.rates, self.model.settings.dimensions, tallies)
         others = [self.pool.submit(self.kernel, *arguments) for _ in range(self.n_threads - 1)]
         self.kernel(*arguments)
         for other in others:

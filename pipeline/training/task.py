@@ -1,16 +1,19 @@
 """What is to be trained, as it lies in the store: small enough to be sent to workers, who read the rest for themselves."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
 from pipeline.artifact import Artifact
 from pipeline.configuration import SubsampleFormula, Train, WindowKind
+from pipeline.initial import begin_with
 from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.tables import read_table
-from pipeline.training.model import Model, noise_weights
+from pipeline.training.model import Model, loss_at_zero, meetings
 from pipeline.training.pair_files import PairFile, pair_files
 from pipeline.training.schedule import MergeSchedule, merge_schedule
 
@@ -22,6 +25,7 @@ class Task:
     settings: Train
     vocabulary: Artifact
     pairs: Artifact
+    initial: Path | None = None  # vectors to begin with
 
     def files(self) -> list[PairFile]:
         """The files of pairs, in the order of training."""
@@ -29,15 +33,25 @@ class Task:
 
     def model(self) -> Model:
         """A new model."""
-        return Model(self.settings, self._counts(), sum(file.n_centres for file in self.files()))
+        model = Model(self.settings, self._counts(), sum(file.n_centres for file in self.files()))
+        if self.initial:
+            begin_with(self.initial, self._vocabulary()["token"], model.input, model.output)
+        return model
 
     def schedule(self) -> MergeSchedule:
         """When its replicas are merged."""
         return merging(self.settings, self._counts(), self.pairs)
 
+    def _vocabulary(self) -> pa.Table:
+        return read_table(self.vocabulary.path(VOCABULARY_FILE), VOCABULARY)
+
     def _counts(self) -> npt.NDArray[np.int64]:
-        counts: npt.NDArray[np.int64] = read_table(self.vocabulary.path(VOCABULARY_FILE), VOCABULARY)["count"].to_numpy()
+        counts: npt.NDArray[np.int64] = self._vocabulary()["count"].to_numpy()
         return counts
+
+    def loss_at_zero(self) -> float:
+        """What a model of zeros costs an example, in nats."""
+        return loss_at_zero(self.settings, self._counts())
 
 
 def merging(settings: Train, counts: npt.NDArray[np.int64], pairs: Artifact) -> MergeSchedule:
@@ -45,6 +59,6 @@ def merging(settings: Train, counts: npt.NDArray[np.int64], pairs: Artifact) -> 
     drawn = pairs.manifest.parameters
     formula = keep_probabilities_program if drawn["subsample_formula"] == SubsampleFormula.WORD2VEC else keep_probabilities_paper
     kept = counts * formula(counts, int(counts.sum()), drawn["subsample"])
-    noise = noise_weights(settings, counts)
+    share = kept / kept.sum()
     n_contexts = drawn["window"] + 1 if drawn["window_kind"] == WindowKind.DYNAMIC else 2 * drawn["window"]
-    return merge_schedule(kept / kept.sum(), noise / noise.sum(), settings, n_contexts)
+    return merge_schedule(share, meetings(settings, counts, share), settings, n_contexts)

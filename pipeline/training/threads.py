@@ -12,14 +12,16 @@ import numpy.typing as npt
 
 from kernels.block import Plan, new_counters
 from kernels.merge import Matrix, Replicas
-from kernels.skipgram import N_TALLIES, Text
+from kernels.text import Text
+from kernels.trainer import N_TALLIES
 from kernels.vectors import new_vectors
-from pipeline.training.model import Model
+from pipeline.training.model import Model, kind
 from pipeline.training.pair_files import Block, PairFile, PairReader, empty_text
 from pipeline.training.schedule import MergeSchedule
 
 SECONDS_TO_START = 60.0
 SHARED_STRETCH = 2_048  # centres that a thread takes at a time from a shared model's block
+PATH_NODES = 15  # of a common word in hierarchical softmax, about
 SHARED_BLOCK = 256 * SHARED_STRETCH  # centres in a block, fewer where a centre takes longer
 
 
@@ -58,11 +60,11 @@ class Threads:
     @property
     def block_centres(self) -> int:
         """Centres after which the model is whole, at most."""
-        return self.schedule.block_centres if self.schedule else self._shared_block()
-
-    def _shared_block(self) -> int:
+        if self.schedule:
+            return self.schedule.block_centres
         settings = self.model.settings
-        return max(SHARED_STRETCH, SHARED_BLOCK * 6 * 100 // ((settings.negatives + 1) * settings.dimensions))
+        n_outputs = (kind(settings).n_negatives or PATH_NODES) + 1
+        return max(SHARED_STRETCH, SHARED_BLOCK * 6 * 100 // (n_outputs * settings.dimensions))
 
     def save(self, directory: Path) -> None:
         """Write the model, which is whole between two blocks."""
@@ -106,7 +108,7 @@ class Threads:
         n_rounds, n_stretches = len(due), (len(borders) - 1) // len(due)
         plan = Plan(borders, due, new_counters(n_rounds, n_stretches), self.n_threads)
         tallies = np.zeros((len(borders) - 1, N_TALLIES))
-        arguments = (text, plan, self.replicas, self.model.noise, self.model.rates, self.model.settings.dimensions, tallies)
+        arguments = (text, plan, self.replicas, self.model.targets, self.model.rates, self.model.settings.dimensions, tallies)
         threads = [self._pool.submit(self.kernel, *arguments) for _ in range(self.n_threads)]
         wait(threads)
         for thread in threads:

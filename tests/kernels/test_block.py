@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +12,15 @@ from hypothesis import strategies as st
 from kernels.block import Plan, block_kernel, new_counters
 from kernels.jit import _closure
 from kernels.merge import Replicas
-from kernels.skipgram import N_TALLIES, Noise, Rates, Text
+from kernels.text import Rates, Text
+from kernels.trainer import N_TALLIES, Kind
 from kernels.vectors import new_vectors
-from tests.kernels.training_cases import Case, noise_of, run_threads, train_centres
+from tests.kernels.training_cases import KINDS, PER_PAIR, SHARED, Case, noise_of, reference_targets, run_threads, train_centres
 from tests.reference import block as reference
 from tests.reference.merge import merged
 
-# Every pair of these compiles anew: (replicas, K, noise of its own for every pair).
-KERNELS = [(2, 2, False), (3, 6, True), (4, 1, False), (7, 1, True)]
+# Every pair of these compiles anew: replicas and kind.
+KERNELS = [(2, Kind(2)), (3, Kind(6, per_pair=True)), (4, Kind(0)), (7, Kind(1, corrected=True, cbow=True))]
 
 
 @dataclass
@@ -29,14 +31,14 @@ class Block:
     borders: np.ndarray
     due: np.ndarray
     replicas: Replicas
-    noise: Noise
+    targets: Any
     rates: Rates
     n_dimensions: int
     tallies: np.ndarray
 
     def train(self, kernel, n_threads=1):
         plan = Plan(self.borders, self.due, new_counters(len(self.due), (len(self.borders) - 1) // len(self.due)), n_threads)
-        arguments = (self.text, plan, self.replicas, self.noise, self.rates, self.n_dimensions, self.tallies)
+        arguments = (self.text, plan, self.replicas, self.targets, self.rates, self.n_dimensions, self.tallies)
         run_threads(kernel, arguments, n_threads)
         return self
 
@@ -62,13 +64,13 @@ def block_of(case, n_replicas, *, due=None, first=0, last=None, lead=0):
     replicas = Replicas(*many, *model, scale)
     borders = lead + np.array([first, *inside, last], np.int64)
     tallies = np.zeros((len(borders) - 1, N_TALLIES))
-    return Block(case.text(lead), borders, due, replicas, case.noise(), case.rates(), case.n_dimensions, tallies)
+    return Block(case.text(lead), borders, due, replicas, case.targets(), case.rates(), case.n_dimensions, tallies)
 
 
 def of_kernel(kind, **changes):
     """The case, number of replicas and kernel of one of `KERNELS`."""
-    n_replicas, n_negatives, per_pair = kind
-    return Case(n_negatives=n_negatives, per_pair=per_pair, **changes), n_replicas, block_kernel(n_negatives, per_pair, n_replicas)
+    n_replicas, trained = kind
+    return Case(kind=trained, **changes), n_replicas, block_kernel(trained, n_replicas)
 
 
 def wanted_of(block, case):
@@ -77,8 +79,8 @@ def wanted_of(block, case):
     many = [matrix[..., :d].astype(np.float64) for matrix in (block.replicas.inputs, block.replicas.outputs)]
     model = tuple(matrix[..., :d].astype(np.float64) for matrix in (block.replicas.input, block.replicas.output))
     scale = block.replicas.scale.astype(np.float64)
-    context = (block.text, block.borders, block.due, model, many, scale, block.noise, block.rates, case.n_negatives)
-    return *many, *model, np.array(reference.train_block(*context, per_pair=case.per_pair))
+    context = (block.text, block.borders, block.due, model, many, scale, reference_targets(case), block.rates)
+    return *many, *model, np.array(reference.train_block(*context, case.kind))
 
 
 def assert_near(block, wanted, case):
@@ -136,7 +138,7 @@ def test_train_block__lets_threads_share_one_model():
     """Without replicas results depend on timing, but every centre is trained once, and the loss is near that of one thread."""
     case = Case(sentence_lengths=(400,) * 25, n_dimensions=100, start_rate=0.01)
     borders = np.linspace(0, case.n_centres, 51).astype(np.int64)
-    context = (case.noise(), case.rates(), 100, 5)
+    context = (case.targets(), case.rates(), 100)
     matrices = case.vectors()
     alone = train_centres(case.text(), borders, case.vectors(), *context)
     together = train_centres(case.text(), borders, matrices, *context, n_threads=4)
@@ -151,7 +153,7 @@ def test_train_block__keeps_the_bytes_of_rows_that_nobody_trains(kind):
     """Minus zero and the smallest numbers, of which the sum of nothing would make something else."""
     case, n_replicas, kernel = of_kernel(kind, n_words=40)
     block = block_of(case, n_replicas)
-    block.noise = noise_of(np.arange(40) < 5)
+    block.targets = noise_of(np.arange(40) < 5)
     quiet = np.setdiff1d(np.arange(5, 40), block.text.tokens)
     assert quiet.size > 3
     odd = np.array([0x80000000, 0x80000001, 0x00000001, 0xFF7FFFFF], np.uint32).view(np.float32)
@@ -188,7 +190,7 @@ def test_train_block__makes_all_replicas_equal_in_the_rows_that_are_due(data, ki
 
 def test_block_kernel__has_constants_of_its_own_in_the_cache():
     """The key of machine code on disk tells all constants apart, and two makings of one kernel alike."""
-    kinds = list(itertools.product((1, 5), (False, True), (0, 2, 3), (4, 8)))
+    kinds = list(itertools.product((SHARED, PER_PAIR, Kind(1), Kind(n_dimensions=100), *KINDS[4:6]), (0, 2, 3), (4, 8)))
     block_kernel.cache_clear()
     keys = [_closure(block_kernel(*kind).py_func) for kind in kinds]
     assert len(set(keys)) == len(kinds)

@@ -6,7 +6,7 @@ from scipy import stats
 from kernels.alias import build_alias, draw_alias
 from kernels.draws import Purpose, derive_key, mix64, uniform64, uniform_below, uniform_unit
 from kernels.jit import kernel
-from tests.reference.skipgram import draw_noise, splitmix64
+from tests.reference.windows import draw_noise, splitmix64
 
 
 @kernel

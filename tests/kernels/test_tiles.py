@@ -17,10 +17,10 @@ from kernels.tiles import (
     plane_floats,
     score_window,
     update_window,
-    update_window_ahead,
 )
+from kernels.trainer import Kind
 from kernels.vectors import new_vectors
-from tests.reference import skipgram as reference
+from tests.reference import windows as reference
 
 RATE = 0.05
 N_WORDS = 12
@@ -40,11 +40,11 @@ def window_kernel(n_outputs, width, literal_blocks):
         if constant:
             score_window(context_rows, n, output_rows, scores, literal_blocks, n_outputs, width)
             grade_window(n, scores, signs, rate, loss, exponents, n_outputs, width)
-            update_window(context_rows, n, output_rows, scores, literal_blocks, n_outputs, width)
+            update_window(context_rows, n, output_rows, scores, literal_blocks, n_outputs, width, 3, context_rows, 0)
         else:
             score_window(context_rows, n, output_rows, scores, n_blocks, n_outputs, width)
             grade_window(n, scores, signs, rate, loss, exponents, n_outputs, width)
-            update_window(context_rows, n, output_rows, scores, n_blocks, n_outputs, width)
+            update_window(context_rows, n, output_rows, scores, n_blocks, n_outputs, width, 3, context_rows, 0)
 
     return move
 
@@ -85,7 +85,8 @@ def step(n_contexts, n_outputs, n_dimensions, width, *, literal=False, repeat=Tr
         loss,
         exponents,
     )
-    expected_loss = reference.train_window(*truth, contexts.tolist(), int(outputs[0]), outputs[1:].tolist(), RATE)
+    part = reference.noise_part(int(outputs[0]), outputs[1:].tolist(), None)
+    expected_loss = reference.train_window(*truth, contexts.tolist(), [part], RATE, Kind())
     found_loss = loss[:width].sum() + exponents.sum() * np.log(2.0) + np.log(loss[width:].astype(np.float64)).sum()
     return matrices, truth, float(found_loss), expected_loss
 
@@ -119,15 +120,15 @@ def test_window__moves_as_the_reference_when_the_number_of_blocks_is_a_constant(
 
 
 @pytest.mark.parametrize("n_outputs", [6, 13])
-def test_update_window_ahead__changes_what_update_window_changes(n_outputs):
+def test_update_window__changes_the_same_when_it_asks_for_rows(n_outputs):
     @kernel
     def move(rows, matrix, scores, ahead):
         addresses = np.empty(40, np.int64)
         address_rows(rows, matrix, 0, 40, addresses, 0)
         if ahead:
-            update_window_ahead(addresses[:6], 6, addresses[6:], scores, 13, n_outputs, 8, addresses[30:], 10)
+            update_window(addresses[:6], 6, addresses[6:], scores, 13, n_outputs, 8, 3, addresses[30:], 10)
         else:
-            update_window(addresses[:6], 6, addresses[6:], scores, 13, n_outputs, 8)
+            update_window(addresses[:6], 6, addresses[6:], scores, 13, n_outputs, 8, 3, addresses, 0)
 
     found = []
     for ahead in (False, True):

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from kernels.skipgram import MAX_NEGATIVES, MAX_WINDOW
+from kernels.noise import MAX_NEGATIVES
+from kernels.text import MAX_WINDOW
 from pipeline.configuration import Configuration, PhraseScorer
 from pipeline.configuration_file import load_configuration, parse_configuration
 from pipeline.errors import ConfigurationError
@@ -77,6 +78,7 @@ def test_load_configuration__overrides_are_stronger_than_the_file_and_keep_the_r
         ("train.dimensions=0", ["train.dimensions", "got:      0", "greater than or equal to 1", "Numbers in a vector"]),
         ("train.dimensions=many", ["train.dimensions", "'many'", "integer"]),
         ("train.learning_rate=0.00001", ["key train", "min_learning_rate is above learning_rate"]),
+        ("train.model=word2vec", ["train.model", "'skip_gram', 'cbow', 'glove' or 'ppmi_svd'"]),
         ("phrases.scorer=best", ["phrases.scorer", "'word2vec', 'gensim' or 'npmi'"]),
         ("pairs.subsample=2", ["pairs.subsample", "less than or equal to 1"]),
         ("train=5", ["key train", "Train"]),
@@ -91,6 +93,44 @@ def test_load_configuration__a_wrong_override_is_explained(override: str, words:
     message = str(caught.value)
     assert [word for word in words if word not in message] == [], message
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["model=cbow", "noise_draws=per_pair"], "one example a window"),
+        (["model=glove", "loss=nce"], "no loss to choose"),
+        (["model=ppmi_svd", "frozen=input"], "frozen and initial are of skip_gram and cbow"),
+        (["model=glove", "mode=shared"], "always reproducible"),
+        (["loss=full_softmax", "mode=shared"], "always reproducible"),
+        (["loss=full_softmax", "frozen=output"], "trains both sides"),
+        (["loss=hierarchical_softmax", "initial=vectors.parquet"], "another tree"),
+    ],
+)
+def test_load_configuration__what_cannot_be_combined_is_refused_with_the_reason(overrides: list[str], reason: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(None, [f"train.{override}" for override in overrides])
+    assert reason in str(caught.value)
+
+
+def test_load_configuration__a_tree_has_no_output_vectors_to_score() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught:
+        load_configuration(None, ["train.loss=hierarchical_softmax", "evaluate.vectors=sum"])
+    assert "no output vectors" in str(caught.value)
+
+
+def test_train__parameters_are_those_that_change_the_result() -> None:
+    def parameters(**values: object) -> dict[str, object]:
+        return parse_configuration({"train": values}).train.parameters()
+
+    assert parameters() == parameters(cbow_hidden="sum") == parameters(learning_rate=0.025)
+    assert parameters(model="cbow") == parameters(model="cbow", learning_rate=0.05)
+    assert parameters(model="cbow") != parameters(model="cbow", cbow_hidden="sum")
+    tree = {"loss": "hierarchical_softmax"}
+    assert parameters(**tree) == parameters(**tree, negatives=9, noise="log_uniform", noise_power=0.5, noise_draws="per_pair")
+    assert parameters(noise="log_uniform") == parameters(noise="log_uniform", noise_power=0.5) != parameters()
+    assert parameters(mode="shared") == parameters(mode="shared", shards=9) != parameters()
+    assert len({str(parameters(loss=loss)) for loss in ("negative_sampling", "nce", "hierarchical_softmax", "full_softmax")}) == 4
 
 
 def test_load_configuration__npmi_thresholds_lie_in_its_range() -> None:

@@ -17,7 +17,8 @@ def schedule_of(counts, n_shards, *, n_negatives=5, n_contexts=6.0, per_pair=Fal
     noise = counts**0.75
     draws = NoiseDraws.PER_PAIR if per_pair else NoiseDraws.PER_WINDOW
     settings = Train(negatives=n_negatives, shards=n_shards, noise_draws=draws, learning_rate=rate, dimensions=n_dimensions)
-    return merge_schedule(counts / counts.sum(), noise / noise.sum(), settings, n_contexts)
+    share = counts / counts.sum()
+    return merge_schedule(share, share + n_negatives * noise / noise.sum(), settings, n_contexts)
 
 
 def updates_of(counts, n_negatives, n_contexts, per_pair, power=0.75):
@@ -119,6 +120,18 @@ def test_merge_schedule__merges_more_often_at_a_higher_learning_rate():
 def test_merge_schedule__makes_shorter_blocks_where_a_centre_takes_longer():
     rounds = [schedule_of(zipf(70_000), 4, n_dimensions=d, n_negatives=k).n_rounds for d, k in ((100, 5), (300, 5), (300, 20), (1024, 64))]
     assert rounds == [512, 128, 32, 4]
+
+
+def test_merge_schedule__merges_cbow_more_seldom_for_it_moves_its_rows_less() -> None:
+    share = zipf(70_000) / zipf(70_000).sum()
+    skip_gram, mean, total = (
+        merge_schedule(share, 6 * share, Train(dimensions=1, model=model, cbow_hidden=hidden, learning_rate=0.025), 6.0).period
+        for model, hidden in (("skip_gram", "mean"), ("cbow", "mean"), ("cbow", "sum"))
+    )
+    assert (mean >= skip_gram).all()
+    assert (mean[:, 100:1_000] > skip_gram[:, 100:1_000]).all()
+    assert np.array_equal(total[INPUT], skip_gram[INPUT])
+    assert np.array_equal(total[OUTPUT], mean[OUTPUT])
 
 
 def test_merge_schedule__merges_words_seldom_that_are_never_seen():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.skipgram import Text
+from kernels.text import Text
 from pipeline.configuration import Train, TrainMode
 from pipeline.errors import StoreError
 from pipeline.schemas import PAIRS, list_of

@@ -1,0 +1,128 @@
+"""Every model and loss on the same pairs and counts, beside gensim where it has the model; writes one JSON file.
+
+    python -m benchmarks.models /data/text.txt.xz
+
+For each seed all of ours, in reproducible and in shared mode where both exist, and gensim's, one after the other. Validated before a time
+counts: all vectors are finite, the analogies are above a floor, and both sides counted the same words. Reported are means of scores, and
+medians of the ratios within each seed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.against_gensim import ROOT, gensim_python, plain_text, run_gensim, scores
+from pipeline.configuration_file import parse_configuration
+from pipeline.environment import environment
+from pipeline.models import side_of
+from pipeline.run import Run
+from pipeline.schemas import VECTORS_FILE
+from pipeline.store import Store
+from pipeline.vectors import USUAL, read_vectors
+from pipeline.workers import DaskWorkers
+
+SKIP_GRAM, CBOW = {"model": "skip_gram"}, {"model": "cbow"}
+TREE, NCE = {"loss": "hierarchical_softmax"}, {"loss": "nce"}
+SHARED = {"mode": "shared"}
+OURS: dict[str, dict[str, Any]] = {
+    "skip-gram, negative sampling": SKIP_GRAM,
+    "skip-gram, negative sampling, shared": SKIP_GRAM | SHARED,
+    "skip-gram, NCE": SKIP_GRAM | NCE,
+    "skip-gram, NCE, shared": SKIP_GRAM | NCE | SHARED,
+    "skip-gram, hierarchical softmax": SKIP_GRAM | TREE,
+    "skip-gram, hierarchical softmax, shared": SKIP_GRAM | TREE | SHARED,
+    "CBOW, negative sampling": CBOW,
+    "CBOW, negative sampling, shared": CBOW | SHARED,
+    "CBOW as word2vec, negative sampling": CBOW | {"cbow_hidden": "mean_word2vec"},
+    "CBOW, NCE": CBOW | NCE,
+    "CBOW, hierarchical softmax": CBOW | TREE,
+    "CBOW, hierarchical softmax, shared": CBOW | TREE | SHARED,
+    "GloVe": {"model": "glove"},
+    "PPMI-SVD": {"model": "ppmi_svd"},
+}
+GENSIM = {
+    "skip-gram, negative sampling": SKIP_GRAM,
+    "skip-gram, hierarchical softmax": SKIP_GRAM | TREE,
+    "CBOW, negative sampling": CBOW,
+    "CBOW, hierarchical softmax": CBOW | TREE,
+}
+EPOCHS = 5
+
+
+def train(text: Path, store: Path, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train one model once; what is before it stays in the store."""
+    configuration = parse_configuration(
+        {"corpus": {"paths": [str(text)]}, "pairs": {"seed": seed, "epochs": EPOCHS}, "train": {"seed": seed} | settings}
+    )
+    with DaskWorkers(configuration.cluster) as workers, Run(configuration, Store(store), workers) as run:
+        for step in run.steps[:-1]:
+            run.perform(step)
+    (artifact,) = run.made["train"]
+    measures = dict(artifact.manifest.measures)
+    train_s = measures.get("training_s", artifact.manifest.elapsed_s)
+    found = {"train_s": train_s, **scores(read_vectors(artifact.path(VECTORS_FILE), side_of(artifact, USUAL)))}
+    shutil.rmtree(artifact.directory)
+    return found | {"n_words": measures["words"], "loss": measures.get("loss")}
+
+
+def main() -> None:
+    """Run all, check, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scratch", type=Path, default=ROOT / ".bench" / "models")
+    settings = parser.parse_args()
+    settings.threads, settings.dimensions, settings.epochs = 2, 100, EPOCHS
+    python = gensim_python()
+    shutil.rmtree(settings.scratch, ignore_errors=True)
+    settings.scratch.mkdir(parents=True)
+    text, store = plain_text(settings.corpus, settings.scratch), settings.scratch / "store"
+    runs = []
+    for seed in range(1, settings.seeds + 1):
+        run: dict[str, Any] = {"seed": seed}
+        for name, model in OURS.items():
+            run[name] = train(text, store, seed, model)
+            if name in GENSIM:
+                theirs = run_gensim(python, text, settings.scratch, settings, seed, **GENSIM[name])
+                if theirs["n_words"] != run[name]["n_words"]:
+                    raise SystemExit("the two sides did not count the same words")
+                run[f"gensim: {name}"] = {key: theirs[key] for key in ("train_s", "analogies", "wordsim353", "n_tokens")}
+            print(json.dumps({name: run[name]}), flush=True)
+        runs.append(run)
+    n_words = runs[0][f"gensim: {next(iter(GENSIM))}"]["n_tokens"] * EPOCHS
+    names = [name for name in runs[0] if name != "seed"]
+    figures = {
+        name: {
+            "words_per_s": round(statistics.median(n_words / run[name]["train_s"] for run in runs)),
+            "train_s": round(statistics.median(run[name]["train_s"] for run in runs), 1),
+            "analogies": round(statistics.mean(run[name]["analogies"] for run in runs), 4),
+            "wordsim353": round(statistics.mean(run[name]["wordsim353"] for run in runs), 4),
+        }
+        for name in names
+    }
+    for name in OURS:
+        peer = f"gensim: {name.removesuffix(', shared')}"
+        if peer in names:
+            figures[name]["to gensim"] = round(statistics.median(run[peer]["train_s"] / run[name]["train_s"] for run in runs), 2)
+    result = {
+        "benchmark": "the whole family: 100 dimensions, window 5 (counts: 10), 5 epochs (GloVe: 25), defaults otherwise",
+        "corpus": settings.corpus.name,
+        "seeds": settings.seeds,
+        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
+        "versions": environment(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "figures": figures,
+        "runs": runs,
+    }
+    target = ROOT / "benchmarks" / "results" / f"models-{settings.corpus.name.split('.')[0]}.json"
+    target.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

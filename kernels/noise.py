@@ -1,0 +1,140 @@
+"""Losses that tell the true word from noise: negative sampling (Mikolov et al. 2013) and noise-contrastive estimation (Mnih & Teh 2012).
+
+Both are logistic regressions of s for the centre and for K noise words. NCE first takes log(K q(word)) off every score, q being the noise
+distribution, so that s becomes a log-probability; without that it is negative sampling.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.alias import draw_alias
+from kernels.draws import uniform64
+from kernels.jit import inlined
+from kernels.outputs import Lanes, Loss, Scratch
+from kernels.text import Text, Tokens
+from kernels.tiles import MAX_CONTEXTS, all_floats, group_size, plane_floats, spread_values
+
+MAX_NEGATIVES = 64
+
+_RUN = 64  # centres whose noise is drawn together
+_RUN_PER_PAIR = 2
+AHEAD = 2  # centres between asking for rows and using them
+
+
+# V vocabulary, K negatives
+class Noise(NamedTuple):
+    """The distribution of noise words as an alias table from `build_alias`, and the key of its draws."""
+
+    threshold: NDArray[np.uint32]
+    other: Tokens
+    key: np.uint64
+    correction: Lanes
+    """float32 (V,): log(K q(word)), for NCE; otherwise empty."""
+
+
+@functools.cache
+def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) -> Loss:  # noqa: C901 - six short functions
+    """The centre and K noise words: one part for a window, or one for each pair of a centre and a context.
+
+    Draw k of global centre n is uniform64(key, n * K + k); with noise for every pair, that of context c is number (n * 128 + c) * K + k.
+
+    Notes
+    -----
+    As in the reference program noise equal to the centre is skipped, here in NCE too. Shared negatives are Ji et al. 2016, "Parallelizing
+    word2vec in shared and distributed memory": vector products become small matrix products.
+    """
+    n_outputs = n_negatives + 1
+    run = _RUN_PER_PAIR if per_pair else _RUN
+    n_slots, n_parts = 2 * run, MAX_CONTEXTS if per_pair else 1
+    slot_size = n_parts * n_outputs
+    n_floats = all_floats(n_outputs, width)
+    set_signs = _sign_setter(n_outputs, width)
+    draw = _drawer(n_negatives, n_slots, per_pair=per_pair, corrected=corrected)
+
+    @inlined
+    def new_scratch(_noise: Noise) -> Scratch:
+        signs = np.zeros(n_floats, np.float32)
+        for j in range(n_outputs):
+            set_signs(signs, j, MAX_CONTEXTS, np.float32(1.0 if j == 0 else -1.0))
+        rows = np.zeros(n_slots * slot_size, np.int32)
+        values = np.zeros(rows.size + width if corrected else 0, np.float32)
+        return Scratch(rows, values, np.zeros(n_slots, np.bool_), signs, np.zeros(n_floats if corrected else 0, np.float32))
+
+    @inlined
+    def prepare(scratch: Scratch, noise: Noise, text: Text, prepared: int, centre: int, last: int) -> int:
+        """Many centres at once, so that the cache misses of the table overlap."""
+        if centre + AHEAD < prepared or prepared >= last:
+            return prepared
+        until = min(prepared + run, last)
+        for i in range(prepared, until):
+            draw(scratch, noise, text, i)
+        return until
+
+    @inlined
+    def find(_scratch: Scratch, _noise: Noise, text: Text, centre: int) -> tuple[int, int]:
+        return centre % n_slots * slot_size, int(2 * np.int64(text.radius[centre])) if per_pair else 1
+
+    @inlined
+    def skip(scratch: Scratch, place: int, n_inputs: int, sign: np.float32) -> None:
+        for j in range(1, n_outputs):
+            if scratch.rows[place + j] == scratch.rows[place]:
+                set_signs(scratch.signs, j, n_inputs, sign)
+
+    @inlined
+    def begin(scratch: Scratch, place: int, n_inputs: int) -> None:
+        if corrected:
+            spread_values(scratch.values, place, n_inputs, scratch.corrections, n_outputs, width)
+        if scratch.marks[place // slot_size]:
+            skip(scratch, place, n_inputs, np.float32(0.0))
+
+    @inlined
+    def end(scratch: Scratch, place: int, n_inputs: int) -> None:
+        if scratch.marks[place // slot_size]:
+            skip(scratch, place, n_inputs, np.float32(-1.0))
+
+    return Loss(n_outputs, corrected, new_scratch, prepare, find, begin, end)
+
+
+def _sign_setter(n_outputs: int, width: int) -> Callable[..., None]:
+    """A function for kernels that sets the sign of output j for the first inputs, in place."""
+    size, plane = group_size(n_outputs, width), plane_floats(n_outputs, width)
+
+    @inlined
+    def set_signs(signs: Lanes, j: int, n_inputs: int, sign: np.float32) -> None:
+        group = j // size
+        members = min(size, n_outputs - group * size)
+        for i in range(n_inputs):
+            signs[group * plane + i * members + j % size] = sign
+
+    return set_signs
+
+
+def _drawer(n_negatives: int, n_slots: int, *, per_pair: bool, corrected: bool) -> Callable[..., None]:
+    """A function for kernels that draws the noise of one centre into its slot, in place; with noise for every pair, of all it can have."""
+    n_outputs = n_negatives + 1
+    n_parts = MAX_CONTEXTS if per_pair else 1
+    slot_size = n_parts * n_outputs
+
+    @inlined
+    def draw(scratch: Scratch, noise: Noise, text: Text, i: int) -> None:
+        rows, word, meet = scratch.rows, text.tokens[i], False
+        place = i % n_slots * slot_size
+        counter = np.uint64(text.base + i) * np.uint64(n_negatives * n_parts)
+        for _ in range(2 * np.int64(text.radius[i]) if per_pair else 1):
+            rows[place] = word
+            for k in range(n_negatives):
+                drawn = draw_alias(uniform64(noise.key, counter + np.uint64(k)), noise.threshold, noise.other)
+                rows[place + k + 1] = drawn
+                meet |= drawn == word
+            if corrected:
+                for j in range(n_outputs):
+                    scratch.values[place + j] = noise.correction[rows[place + j]]
+            place += n_outputs
+            counter += np.uint64(n_negatives)
+        scratch.marks[i % n_slots] = meet
+
+    return draw

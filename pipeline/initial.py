@@ -1,0 +1,75 @@
+"""Vectors that training begins with: a `vectors.parquet` of an earlier run, known by its content."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.artifact import Link
+from pipeline.configuration import Train
+from pipeline.errors import ConfigurationError
+from pipeline.keys import digest_of_file
+from pipeline.vectors import Side, read_vectors
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class InitialVectors:
+    """A file of vectors."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def link(self) -> Link:
+        """How training names this input: by content, without its path."""
+        return Link("vectors", self.path.name, self.sha256)
+
+
+def find_initial(settings: Train) -> InitialVectors | None:
+    """The file that `train.initial` names, if any.
+
+    Raises
+    ------
+    ConfigurationError
+        When it does not exist, or its vectors have another length.
+    StoreError
+        When it holds no vectors.
+    """
+    if not settings.initial:
+        return None
+    path = Path(settings.initial)
+    if not path.is_file():
+        raise ConfigurationError(
+            "The first vectors do not exist.",
+            where="key train.initial",
+            got=settings.initial,
+            expected="a vectors.parquet, such as store/train/KEY/vectors.parquet",
+            remedy="corpus2vec show RUN names the keys of a run.",
+        )
+    n_dimensions = read_vectors(path).matrix.shape[1]
+    if n_dimensions != settings.dimensions:
+        raise ConfigurationError(
+            "The first vectors have another length.",
+            where="keys train.initial, train.dimensions",
+            got=f"{n_dimensions} in {path}",
+            expected=str(settings.dimensions),
+            remedy=f"Set train.dimensions to {n_dimensions}.",
+        )
+    return InitialVectors(path.absolute(), digest_of_file(path))
+
+
+def begin_with(path: Path, words: pa.ChunkedArray, inputs: Matrix, outputs: Matrix) -> int:
+    """Set the rows of words that a file knows to its vectors, both matrices float32 (V, at least D) in place; how many they are."""
+    known = read_vectors(path)
+    rows = pc.index_in(words, value_set=known.words).to_numpy(zero_copy_only=False)
+    found = np.flatnonzero(~np.isnan(rows.astype(np.float64)))
+    places = rows[found].astype(np.int64)
+    for matrix, side in ((inputs, Side.INPUT), (outputs, Side.OUTPUT)):
+        first = known.matrix if side is Side.INPUT else read_vectors(path, side).matrix
+        matrix[found, : first.shape[1]] = first[places]
+    return len(found)

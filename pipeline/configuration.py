@@ -234,7 +234,7 @@ class Train(Section):
     initial: str = ""
     """A vectors.parquet to begin with, of an earlier run; new words begin as usual, and with frozen = "output" fit into that space."""
     learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """At the first word; falls linearly. 0: that of the model, 0.025 for skip_gram and 0.05 for cbow."""
+    """At the first word; falls linearly. 0: that of the model, 0.025, but for cbow by cbow_hidden 0.1, 0.05 (word2vec) or 0.025 (sum)."""
     min_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.0001
     """At the last word."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -247,7 +247,8 @@ class Train(Section):
     @property
     def start_rate(self) -> float:
         """The learning rate at the first word."""
-        return self.learning_rate or (0.05 if self.model is Model.CBOW else 0.025)
+        of_cbow = {CbowHidden.MEAN: 0.1, CbowHidden.MEAN_WORD2VEC: 0.05, CbowHidden.SUM: 0.025}
+        return self.learning_rate or (of_cbow[self.cbow_hidden] if self.model is Model.CBOW else 0.025)
 
     @property
     def predicts(self) -> bool:

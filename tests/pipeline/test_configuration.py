@@ -124,7 +124,7 @@ def test_train__parameters_are_those_that_change_the_result() -> None:
         return parse_configuration({"train": values}).train.parameters()
 
     assert parameters() == parameters(cbow_hidden="sum") == parameters(learning_rate=0.025)
-    assert parameters(model="cbow") == parameters(model="cbow", learning_rate=0.05)
+    assert parameters(model="cbow") == parameters(model="cbow", learning_rate=0.1)
     assert parameters(model="cbow") != parameters(model="cbow", cbow_hidden="sum")
     tree = {"loss": "hierarchical_softmax"}
     assert parameters(**tree) == parameters(**tree, negatives=9, noise="log_uniform", noise_power=0.5, noise_draws="per_pair")

@@ -3,7 +3,6 @@
 The text is cut anew, by global sentence number, so that neither the shards of the corpus nor the workers change a byte.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +12,15 @@ import pyarrow as pa
 from kernels.pairs import DrawTallies, draw_pairs, keep_probabilities_paper, keep_probabilities_program
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Pairs, SubsampleFormula, WindowKind
+from pipeline.encoded import Piece, cut_text, encode_part
 from pipeline.errors import ConfigurationError
 from pipeline.progress import Progress
 from pipeline.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import Text, list_array, read_table, write_table
-from pipeline.text import TextShard, codes_to_ids, count_tokens, joined, shards_of
+from pipeline.tables import list_array, read_table, write_table
+from pipeline.text import count_tokens, shards_of
 
 SENTENCES_A_PART = 32_768
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Sentences first..last-1 of one shard."""
-
-    shard: TextShard
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +46,7 @@ def build(job: Job[Pairs]) -> Outcome:
     vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
     parts = [
         Part(number, first, pieces, vocabulary, job.settings, job.directory)
-        for number, (first, pieces) in enumerate(_cut(shards_of(job.inputs["text"])))
+        for number, (first, pieces) in enumerate(cut_text(shards_of(job.inputs["text"]), SENTENCES_A_PART))
     ]
     progress = Progress(job.step, len(parts), "parts")
     drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
@@ -77,24 +68,6 @@ def build(job: Job[Pairs]) -> Outcome:
     return Outcome(files, (tally,), {"tokens": n_in, "centres": n_kept, "epochs": job.settings.epochs})
 
 
-def _cut(shards: Sequence[TextShard]) -> Iterator[tuple[int, tuple[Piece, ...]]]:
-    """Parts of SENTENCES_A_PART sentences: the first one's global number, and where they lie."""
-    pieces: list[Piece] = []
-    n_cut = n_waiting = 0
-    for shard in shards:
-        begin, n_sentences = 0, shard.n_sentences
-        while begin < n_sentences:
-            end = min(n_sentences, begin + SENTENCES_A_PART - n_waiting)
-            pieces.append(Piece(shard, begin, end))
-            n_waiting += end - begin
-            begin = end
-            if n_waiting == SENTENCES_A_PART:
-                yield n_cut, tuple(pieces)
-                pieces, n_cut, n_waiting = [], n_cut + n_waiting, 0
-    if pieces:
-        yield n_cut, tuple(pieces)
-
-
 def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:
     """Write one file an epoch; for each, where the words went."""
     settings = part.settings
@@ -102,7 +75,7 @@ def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, .
     counts = vocabulary["count"].to_numpy()
     formula = keep_probabilities_program if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper
     keep = formula(counts, int(counts.sum()), settings.subsample)
-    text = _encoded(part.pieces, vocabulary["token"])
+    text = encode_part(part.pieces, vocabulary["token"])
     ids = np.arange(-1, len(counts), dtype=np.int32)
     files, tallies = [], []
     for epoch in range(settings.epochs):
@@ -122,15 +95,6 @@ def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, .
         files.append(write_table(part.directory, name, PAIRS, [pa.record_batch(columns, schema=PAIRS)]))
         tallies.append(tally)
     return tuple(files), tuple(tallies)
-
-
-def _encoded(pieces: Sequence[Piece], vocabulary: pa.ChunkedArray) -> Text:
-    """The text of a part in vocabulary ids plus one; 0: below min_count."""
-    texts = []
-    for piece in pieces:
-        codes = codes_to_ids(piece.shard.lexicon(), vocabulary) + np.int32(1)
-        texts += [Text(codes[text.codes], text.offsets) for text in piece.shard.sentences(piece.first, piece.last)]
-    return joined(texts)
 
 
 STAGE = Stage("pairs", 2, build)

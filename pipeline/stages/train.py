@@ -6,7 +6,6 @@ depends on the timing of the threads. Who trains is in `pipeline.training`.
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,7 +24,7 @@ from pipeline.errors import TrainingError
 from pipeline.events import RunWarned, StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
-from pipeline.schemas import ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
+from pipeline.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
 from pipeline.tables import read_table, write_table
 from pipeline.training.cluster import Cluster, RestartedError
@@ -33,10 +32,10 @@ from pipeline.training.pair_files import Block, PairFile, cut_blocks
 from pipeline.training.task import Task
 from pipeline.training.threads import Threads
 from pipeline.training.trainer import Trainer
+from pipeline.training.vectors_file import write_vectors
 
 DIVERGED = 2.0  # times the loss of vectors of zeros
 VECTORS = "vectors"  # beside the checkpoints, and removed with them: the matrices of a model that is not in this process
-ROWS_A_BATCH = 65_536  # of the vectors, when they are written
 
 
 @dataclass
@@ -105,10 +104,13 @@ def build(job: Job[Train]) -> Outcome:
     client = job.workers.cluster_client() if reproducible and job.settings.shards > 1 else None
     schedule = task.schedule() if reproducible else None
     with Cluster(client, task) if client else Threads(task.model(), schedule, files, job.workers.n_threads) as trainer:
-        position, vectors = _train(job, files, trainer, task.loss_at_zero())
+        position, (inputs, outputs) = _train(job, files, trainer, task.loss_at_zero())
         measures = trainer.measures
+    written = write_vectors(
+        job.directory, vocabulary, job.settings.dimensions, lambda first, last: (inputs[first:last], outputs[first:last])
+    )
     return Outcome(
-        (_write_vectors(job, vocabulary, *vectors), _write_rounds(job, position.rounds)),
+        (written, _write_rounds(job, position.rounds)),
         (Tally("centres", sum(file.n_centres for file in files), position.n_centres),),
         {
             "words": len(vocabulary),
@@ -205,23 +207,6 @@ def _losses(rounds: list[Round]) -> dict[str, float]:
         "loss": math.fsum(done.loss_sum for done in rounds) / n_pairs,
         "loss_of_last_epoch": math.fsum(done.loss_sum for done in last_epoch) / sum(done.pairs for done in last_epoch),
     }
-
-
-def _write_vectors(job: Job[Train], vocabulary: pa.Table, input_vectors: Matrix, output_vectors: Matrix) -> FileRecord:
-    schema = vectors_schema(job.settings.dimensions)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for first in range(0, len(vocabulary), ROWS_A_BATCH):
-            words = vocabulary.slice(first, ROWS_A_BATCH).combine_chunks()
-            matrices = [
-                pa.FixedSizeListArray.from_arrays(
-                    pa.array(matrix[first : first + len(words), : job.settings.dimensions].ravel()), type=schema.field(name).type
-                )
-                for name, matrix in (("input", input_vectors), ("output", output_vectors))
-            ]
-            yield pa.record_batch([words["token"].chunk(0), words["count"].chunk(0), *matrices], schema=schema)
-
-    return write_table(job.directory, VECTORS_FILE, schema, batches())
 
 
 def _write_rounds(job: Job[Train], rounds: list[Round]) -> FileRecord:

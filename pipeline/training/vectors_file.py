@@ -1,0 +1,36 @@
+"""The table of finished vectors, as every stage that makes vectors writes it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from kernels.merge import Matrix
+from pipeline.artifact import FileRecord
+from pipeline.schemas import VECTORS_FILE, vectors_schema
+from pipeline.tables import write_table
+
+ROWS_A_BATCH = 65_536
+
+
+# V words, D dimensions
+def write_vectors(
+    directory: Path, vocabulary: pa.Table, n_dimensions: int, vectors: Callable[[int, int], tuple[Matrix, Matrix]]
+) -> FileRecord:
+    """Write the vectors of all words in the order of the vocabulary.
+
+    `vectors(first, last)` gives the input and output vectors of the words first..last-1, float32, whose columns from D on are left out: a
+    model need not be copied as a whole.
+    """
+    schema = vectors_schema(n_dimensions)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for first in range(0, len(vocabulary), ROWS_A_BATCH):
+            words = vocabulary.slice(first, ROWS_A_BATCH).combine_chunks()
+            columns = [
+                pa.FixedSizeListArray.from_arrays(pa.array(matrix[:, :n_dimensions].ravel()), type=schema.field(name).type)
+                for name, matrix in zip(("input", "output"), vectors(first, first + len(words)), strict=True)
+            ]
+            yield pa.record_batch([words["token"].chunk(0), words["count"].chunk(0), *columns], schema=schema)
+
+    return write_table(directory, VECTORS_FILE, schema, batches())

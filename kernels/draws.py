@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     RADIUS = 2
     NOISE = 3
     INITIAL = 4
+    MATCHES = 5
 
 
 @inlined

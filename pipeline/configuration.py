@@ -199,6 +199,15 @@ class Glove(Section):
     """Passes over the counts."""
 
 
+class GloveSettings(Glove):
+    """All that glove vectors depend on: its section, and what it shares with the other models."""
+
+    dimensions: Annotated[int, Field(ge=1, le=1024)] = 100
+    """Numbers in a vector."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of the first vectors and of the order of training."""
+
+
 class Ppmi(Section):
     """How ppmi_svd makes vectors of the counts (Levy, Goldberg & Dagan 2015)."""
 

@@ -128,4 +128,5 @@ def test_noise__is_the_reference_draw_for_draw():
 
 
 def test_purpose__numbers_never_change():
-    assert {purpose.name: purpose.value for purpose in Purpose} == {"SUBSAMPLE": 1, "RADIUS": 2, "NOISE": 3, "INITIAL": 4}
+    known = {"SUBSAMPLE": 1, "RADIUS": 2, "NOISE": 3, "INITIAL": 4, "MATCHES": 5}
+    assert {purpose.name: purpose.value for purpose in Purpose} == known

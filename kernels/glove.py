@@ -18,24 +18,26 @@ Different from the program: float32 instead of float64; cells of both orientatio
 half of the loss that is reported here.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.cells import INPUT, N_PARTS, OUTPUT, train_cell
 from kernels.draws import derive_key, uniform_below, uniform_unit
-from kernels.jit import inlined, kernel
-from kernels.tiles import ROW_MULTIPLE, prefetch_rows
+from kernels.jit import kernel
+from kernels.tiles import ROW_MULTIPLE, address_rows, simd_width
 
 N_TEAMS = 16
 TRAINED, LOSS, LOSS_AT_ZERO, WEIGHT = range(4)  # columns of tallies
 N_TALLIES = 4
 
-_INPUT, _INPUT_SQUARES, _OUTPUT, _OUTPUT_SQUARES = range(4)  # the parts of a word's record
 _HELD = np.float32(1e38)  # as a sum of squares: what it belongs to does not move. Infinity would turn an estimate of 1 / sqrt into NaN.
 _CHUNK = 256  # cells whose logarithms are taken at once
-_AHEAD = 2  # cells: rows are asked for so long before they are needed
+_AHEAD = 2  # cells: records are asked for so long before they are needed; 1 and 3 were within noise of it
 
 
 # N cells, V words, T = N_TEAMS, R = ceil(V / T) places in a team, D dimension, F floats in a part: D + 2 in whole cache lines
@@ -70,10 +72,10 @@ def new_words(n_words: int, n_dimensions: int, key: np.uint64) -> NDArray[np.flo
     """
     n_places = -(-n_words // N_TEAMS)
     n_floats = -(-(n_dimensions + 2) // ROW_MULTIPLE) * ROW_MULTIPLE
-    size = N_TEAMS * n_places * 4 * n_floats
+    size = N_TEAMS * n_places * N_PARTS * n_floats
     buffer = np.zeros(size + ROW_MULTIPLE, np.float32)
     start = -(buffer.ctypes.data // 4) % ROW_MULTIPLE
-    words = buffer[start : start + size].reshape(N_TEAMS, n_places, 4, n_floats)
+    words = buffer[start : start + size].reshape(N_TEAMS, n_places, N_PARTS, n_floats)
     fill_words(words, n_dimensions, key)
     return words
 
@@ -101,14 +103,14 @@ def vectors_of(words: NDArray[np.float32], first: int, last: int, n_dimensions: 
     """Input and output vectors of the words first..last-1, float32 (last - first, D), copied out of the records."""
     ids = np.arange(first, last)
     teams, places = ids % N_TEAMS, ids // N_TEAMS
-    return words[teams, places, _INPUT, :n_dimensions], words[teams, places, _OUTPUT, :n_dimensions]
+    return words[teams, places, INPUT, :n_dimensions], words[teams, places, OUTPUT, :n_dimensions]
 
 
 def biases_of(words: NDArray[np.float32], n_words: int, n_dimensions: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Biases of all words, of their input and of their output vectors (b and c), float32 (V,), copied out of the records."""
     ids = np.arange(n_words)
     teams, places = ids % N_TEAMS, ids // N_TEAMS
-    return words[teams, places, _INPUT, n_dimensions], words[teams, places, _OUTPUT, n_dimensions + 1]
+    return words[teams, places, INPUT, n_dimensions], words[teams, places, OUTPUT, n_dimensions + 1]
 
 
 @kernel
@@ -131,37 +133,14 @@ def find_unfit(cells: Cells, row_team: int, column_team: int, n_words: int) -> i
     return rows.size
 
 
-@inlined
-def _train_pair(word: NDArray[np.float32], context: NDArray[np.float32], target: np.float32, scale: np.float32) -> np.float32:
-    """One step of a word, whose input vector moves, and a context, whose output vector moves; both float32 (4, F), in place.
+@functools.cache
+def cell_trainer(simd: int = 0) -> Callable[..., None]:
+    """The kernel for one SIMD width (0: that of this machine), a constant of its machine code.
 
-    The result is the error before the step, w.u + b + c - target; `scale` is rate * f.
-    """
-    w, w_squares, u, u_squares = word[_INPUT], word[_INPUT_SQUARES], context[_OUTPUT], context[_OUTPUT_SQUARES]
-    score = np.float32(0.0)
-    for f in range(w.size):
-        score += w[f] * u[f]
-    error = score - target
-    step = scale * error
-    for f in range(w.size):
-        w_step, u_step = step * u[f], step * w[f]
-        w[f] -= w_step / math.sqrt(w_squares[f])
-        u[f] -= u_step / math.sqrt(u_squares[f])
-        w_squares[f] += w_step * w_step
-        u_squares[f] += u_step * u_step
-    return error
+    It trains cells in their order, in place: (row, column), then (column, row), each cell of the diagonal once. Its arguments are
 
-
-@kernel
-def train_cells(
-    cells: Cells, ones: NDArray[np.float32], others: NDArray[np.float32], objective: Objective, tallies: NDArray[np.float64]
-) -> None:
-    """Train cells in their order, in place: (row, column), then (column, row), each cell of the diagonal once.
-
-    Parameters
-    ----------
     cells
-        All of them in which the row is of one team and the column of the other; `find_unfit` finds none.
+        `Cells` in which every row is of one team and every column of the other; `find_unfit` finds none.
     ones, others
         The records of the two teams, float32 (R, 4, F), of `new_words`; one and the same array when a team meets itself.
     objective
@@ -170,34 +149,44 @@ def train_cells(
         float64 (4,), added to: examples trained, and over them the sums of the loss f (w.u + b + c - log x)**2 before the step, of
         f (log x)**2, which is the loss of zeros, and of f.
     """
-    rows, columns, counts = cells
-    n_cells = rows.size
-    n_floats = ones.shape[2]
-    flat_ones, flat_others = ones.reshape(ones.shape[0], 4 * n_floats), others.reshape(others.shape[0], 4 * n_floats)
-    n_lines = 4 * n_floats // ROW_MULTIPLE
-    log_max = math.log(objective.x_max)
-    places_1, places_2 = np.empty(_CHUNK + _AHEAD, np.int32), np.empty(_CHUNK + _AHEAD, np.int32)
-    logs, weights = np.empty(_CHUNK), np.empty(_CHUNK)
-    for first in range(0, n_cells, _CHUNK):
-        n_known = min(_CHUNK + _AHEAD, n_cells - first)
-        n_here = min(_CHUNK, n_known)
-        for k in range(n_known):
-            places_1[k], places_2[k] = rows[first + k] // N_TEAMS, columns[first + k] // N_TEAMS
-        for k in range(n_here):
-            logs[k] = math.log(counts[first + k])
-            weights[k] = math.exp(objective.power * min(logs[k] - log_max, 0.0))
-        for k in range(n_here):
-            if k + _AHEAD < n_known:
-                prefetch_rows(places_1, flat_ones, k + _AHEAD, k + _AHEAD + 1, n_lines)
-                prefetch_rows(places_2, flat_others, k + _AHEAD, k + _AHEAD + 1, n_lines)
-            one, other = ones[places_1[k]], others[places_2[k]]
-            target, scale = np.float32(logs[k]), np.float32(objective.rate * weights[k])
-            error = np.float64(_train_pair(one, other, target, scale))
-            squares, n_trained = error * error, 1.0
-            if rows[first + k] != columns[first + k]:
-                error = np.float64(_train_pair(other, one, target, scale))
-                squares, n_trained = squares + error * error, 2.0
-            tallies[TRAINED] += n_trained
-            tallies[LOSS] += weights[k] * squares
-            tallies[LOSS_AT_ZERO] += n_trained * weights[k] * logs[k] * logs[k]
-            tallies[WEIGHT] += n_trained * weights[k]
+    width = simd or simd_width()
+
+    @kernel
+    def train_cells(
+        cells: Cells, ones: NDArray[np.float32], others: NDArray[np.float32], objective: Objective, tallies: NDArray[np.float64]
+    ) -> None:
+        rows, columns, counts = cells
+        n_cells, n_places, n_floats = rows.size, ones.shape[0], ones.shape[2]
+        flat_ones, flat_others = ones.reshape(n_places, N_PARTS * n_floats), others.reshape(n_places, N_PARTS * n_floats)
+        log_max = math.log(objective.x_max)
+        row_places, column_places = np.empty(_CHUNK + _AHEAD, np.int32), np.empty(_CHUNK + _AHEAD, np.int32)
+        row_records, column_records = np.empty(_CHUNK + _AHEAD, np.int64), np.empty(_CHUNK + _AHEAD, np.int64)
+        logs, weights = np.empty(_CHUNK), np.empty(_CHUNK)
+        for first in range(0, n_cells, _CHUNK):
+            n_here = min(_CHUNK, n_cells - first)
+            for k in range(n_here + _AHEAD):
+                i = min(first + k, n_cells - 1)
+                row_places[k], column_places[k] = rows[i] // N_TEAMS, columns[i] // N_TEAMS
+            address_rows(row_places, flat_ones, 0, n_here + _AHEAD, row_records, 0)
+            address_rows(column_places, flat_others, 0, n_here + _AHEAD, column_records, 0)
+            for k in range(n_here):
+                logs[k] = math.log(counts[first + k])
+                weights[k] = math.exp(objective.power * min(logs[k] - log_max, 0.0))
+            for k in range(n_here):
+                one, other, coming_one, coming_other = (
+                    row_records[k],
+                    column_records[k],
+                    row_records[k + _AHEAD],
+                    column_records[k + _AHEAD],
+                )
+                target, scale = np.float32(logs[k]), np.float32(objective.rate * weights[k])
+                if one != other:
+                    errors, n_trained = train_cell(one, other, target, scale, n_floats, coming_one, coming_other, 1, width), 2.0
+                else:
+                    errors, n_trained = train_cell(one, other, target, scale, n_floats, coming_one, coming_other, 0, width), 1.0
+                tallies[TRAINED] += n_trained
+                tallies[LOSS] += weights[k] * (np.float64(errors[0]) ** 2 + np.float64(errors[1]) ** 2)
+                tallies[LOSS_AT_ZERO] += n_trained * weights[k] * logs[k] * logs[k]
+                tallies[WEIGHT] += n_trained * weights[k]
+
+    return train_cells

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.draws import Purpose, derive_key
-from kernels.glove import N_TALLIES, N_TEAMS, Objective, new_words, train_cells, vectors_of
+from kernels.glove import N_TALLIES, N_TEAMS, Objective, cell_trainer, new_words, vectors_of
 from kernels.merge import Matrix
 from pipeline.configuration import GloveSettings
 from pipeline.training.cell_files import BATCH, CellFile, CellReader, no_cells
@@ -46,7 +46,7 @@ class RoundState:
     n_done: npt.NDArray[np.int64]
     """int64 (M,): cells of each match that were trained."""
     tallies: npt.NDArray[np.float64]
-    """float64 (M, N_TALLIES): the tallies of `train_cells` over them."""
+    """float64 (M, N_TALLIES): the tallies of `cell_trainer` over them."""
 
     @classmethod
     def start(cls, matches: Sequence[Match]) -> Self:
@@ -64,7 +64,8 @@ class GloveThreads:
         self.objective = Objective(settings.x_max, settings.power, settings.learning_rate)
         self.n_threads = min(n_threads, MAX_THREADS)
         self._stopped = Event()
-        train_cells(no_cells(), self.words[0], self.words[1], self.objective, np.zeros(N_TALLIES))  # compiles, or loads what is compiled
+        self.kernel = cell_trainer()
+        self.kernel(no_cells(), self.words[0], self.words[1], self.objective, np.zeros(N_TALLIES))  # compiles, or loads what is compiled
         self._pool = ThreadPoolExecutor(self.n_threads)
         self.reader = CellReader(files, n_words, self.n_threads)
 
@@ -117,7 +118,7 @@ class GloveThreads:
             while state.n_done[number] < sizes[number] and not self._stopped.is_set():
                 batch = self.reader.batch(match, int(state.n_done[number]))
                 rows, columns = self.words[batch.file.row_team], self.words[batch.file.column_team]
-                train_cells(batch.cells, rows, columns, self.objective, tallies)
+                self.kernel(batch.cells, rows, columns, self.objective, tallies)
                 state.n_done[number] += len(batch.cells.rows)
 
     def _announce(self, ahead: deque[tuple[Match, int]]) -> None:

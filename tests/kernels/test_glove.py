@@ -16,10 +16,10 @@ from kernels.glove import (
     Cells,
     Objective,
     biases_of,
+    cell_trainer,
     find_unfit,
     new_words,
     shuffle,
-    train_cells,
     vectors_of,
 )
 from tests.reference import glove as reference
@@ -52,9 +52,9 @@ def squares_of(words, n_dimensions, n_words=N_WORDS):
     return model_of(np.roll(words, -1, axis=2), n_dimensions, n_words)
 
 
-def train(words, cells, teams, objective=OBJECTIVE):
+def train(words, cells, teams, width=0):
     tallies = np.zeros(N_TALLIES)
-    train_cells(cells, words[teams[0]], words[teams[1]], objective, tallies)
+    cell_trainer(width)(cells, words[teams[0]], words[teams[1]], OBJECTIVE, tallies)
     return tallies
 
 
@@ -75,14 +75,25 @@ def test_half_gradient__is_half_of_what_finite_differences_of_the_objective_give
             assert (around[1] - around[0]) / 4e-5 == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize("n_dimensions", [1, 14, 15, 16, 100])
-@pytest.mark.parametrize("teams", [ALIKE, UNLIKE, UNLIKE[::-1]])
-def test_train_cells__does_what_the_reference_does(n_dimensions, teams):
+@pytest.mark.parametrize(
+    ("n_dimensions", "teams", "width"),
+    [
+        (1, ALIKE, 0),
+        (14, UNLIKE, 0),
+        (15, UNLIKE[::-1], 0),
+        (100, ALIKE, 0),
+        (100, UNLIKE, 0),
+        (30, ALIKE, 4),
+        (30, ALIKE, 8),
+        (30, ALIKE, 16),
+    ],
+)
+def test_train_cells__does_what_the_reference_does(n_dimensions, teams, width):
     words = new_words(N_WORDS, n_dimensions, KEY)
     model = model_of(words, n_dimensions)
     adagrad = reference.AdaGrad(squares_of(words, n_dimensions), OBJECTIVE.rate)
     cells = cells_of(*teams, 300)
-    tallies = train(words, cells, teams)
+    tallies = train(words, cells, teams, width)
     loss = reference.train(model, adagrad, triples(cells), OBJECTIVE.x_max, OBJECTIVE.power)
     for found, wanted in ((model_of(words, n_dimensions), model), (squares_of(words, n_dimensions), adagrad.squares)):
         for field in fields(found):
@@ -115,7 +126,7 @@ def test_train_cells__gives_the_same_bytes_in_one_call_and_in_many():
         words, tallies = new_words(N_WORDS, 20, KEY), np.zeros(N_TALLIES)
         for first in range(0, 1_500, step):
             part = Cells(*(column[first : first + step] for column in cells))
-            train_cells(part, words[UNLIKE[0]], words[UNLIKE[1]], OBJECTIVE, tallies)
+            cell_trainer()(part, words[UNLIKE[0]], words[UNLIKE[1]], OBJECTIVE, tallies)
         results.append(words.tobytes() + tallies.tobytes())
     assert results[0] == results[1] == results[2]
 
@@ -135,7 +146,7 @@ def test_train_cells__learns_the_logarithms_of_a_matrix_that_the_dimensions_can_
             of_teams = [(i, j) for i, j in pairs if (ids[i] % N_TEAMS, ids[j] % N_TEAMS) == (row_team, column_team)]
             rows, columns = (np.array(side) for side in zip(*of_teams, strict=True))
             cells = Cells(ids[rows].astype(np.int32), ids[columns].astype(np.int32), matrix[rows, columns])
-            train_cells(cells, words[row_team], words[column_team], Objective(20.0, 0.75, 0.05), tallies)
+            cell_trainer()(cells, words[row_team], words[column_team], Objective(20.0, 0.75, 0.05), tallies)
         losses.append(tallies[LOSS] / tallies[TRAINED])
         assert tallies[TRAINED] == 14 * 14
     assert losses[-1] < 1e-5 * losses[0]

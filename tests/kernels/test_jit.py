@@ -14,7 +14,7 @@ from kernels.jit import FASTMATH, exact, inlined, kernel
 
 FOLDER = Path(kernels.__file__).parent
 SOURCES = sorted(FOLDER.glob("**/*.py"))
-EMITTERS = {"lanes", "merge", "team", "tiles", "windows"}  # they emit LLVM IR
+EMITTERS = {"cells", "lanes", "merge", "team", "tiles", "windows"}  # they emit LLVM IR
 COMPILERS = {"njit", "jit", "vectorize", "guvectorize", "stencil", "cfunc", "generated_jit", "overload"}
 
 

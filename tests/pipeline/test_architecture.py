@@ -109,7 +109,7 @@ def test_prefect__is_known_to_flows_only(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_numba__is_known_to_the_compiler_and_the_emitters_only(path: Path) -> None:
     known = imports_package(path, "numba") or imports_package(path, "llvmlite")
-    assert known == (named(path) in {f"kernels/{name}.py" for name in ("jit", "lanes", "merge", "team", "tiles", "windows")})
+    assert known == (named(path) in {f"kernels/{name}.py" for name in ("jit", "cells", "lanes", "merge", "team", "tiles", "windows")})
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)

@@ -174,8 +174,9 @@ class Training:
         self._watch(state)
         tallies = self.position.of_epoch(state)
         n_new = self.position.n_cells + int(state.n_done.sum()) - self.progress.n_done
-        figures = {"loss": tallies[LOSS] / max(1.0, tallies[TRAINED]), "learning_rate": self.job.settings.learning_rate}
-        self.progress.advance(n_new, n_new * self.words_a_cell, figures)
+        if n_new:
+            figures = {"loss": float(tallies[LOSS] / tallies[TRAINED]), "learning_rate": self.job.settings.learning_rate}
+            self.progress.advance(n_new, n_new * self.words_a_cell, figures)
         return self._must_stop()
 
     def _watch(self, state: RoundState) -> None:

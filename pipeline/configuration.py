@@ -219,6 +219,15 @@ class Ppmi(Section):
     """Vectors are U S ** eigenvalue_power."""
 
 
+class PpmiSettings(Ppmi):
+    """All that ppmi_svd vectors depend on: its section, and what it shares with the other models."""
+
+    dimensions: Annotated[int, Field(ge=1, le=1024)] = 100
+    """Numbers in a vector."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of the random vectors that the decomposition starts from."""
+
+
 class Train(Section):
     """The model and how it is trained."""
 

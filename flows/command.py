@@ -134,14 +134,15 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
 
 @app.command
 def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath = None, as_json: AsJson = False) -> None:
-    """Show what `train` would run, what it would reuse and why, with rows, disk and memory projected. Computes nothing."""
+    """Show what `train` would run, what it would reuse and why, with rows, disk, memory and time projected. Computes nothing."""
     from flows.report import readable_bytes, table_of
     from pipeline.plan import plan as plan_steps
-    from pipeline.projection import project
+    from pipeline.projection import project, refuse_absurd
     from pipeline.store import Store
 
     configuration = _configuration(config, overrides, store)
     steps = plan_steps(configuration, Store(Path(configuration.store.path)))
+    refuse_absurd(configuration, steps)
     projections = project(configuration, steps)
     rows: list[dict[str, Any]] = [
         {
@@ -150,6 +151,7 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
             "rows": projection.n_rows,
             "disk": projection.disk_bytes,
             "memory": projection.memory_bytes,
+            "seconds": round(projection.seconds, 1),
             "why": planned.reason,
         }
         for planned, projection in zip(steps, projections, strict=True)
@@ -163,8 +165,9 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
             "rows": f"{about}{row['rows']:,}",
             "disk": about + readable_bytes(row["disk"]),
             "memory": "" if planned.reused else about + readable_bytes(row["memory"]),
+            "seconds": "" if planned.reused else f"{about}{row['seconds']:,.0f}",
         }
-    _console().print(table_of(rows, right=("rows", "disk", "memory")))
+    _console().print(table_of(rows, right=("rows", "disk", "memory", "seconds")))
 
 
 @app.command

@@ -1,15 +1,14 @@
 """The chain of stages, declared once, as data. The flow walks it, the plan walks it, the tests walk it."""
 
 from pipeline.characters import TOKENIZER_VERSION, UNICODE_VERSION
-from pipeline.configuration import Configuration
+from pipeline.configuration import Configuration, GloveSettings, Model, PpmiSettings
 from pipeline.stage import Step
-from pipeline.stages import evaluate, pairs, phrases, snapshot, tokenize, train, vocabulary
+from pipeline.stages import cooccurrence, evaluate, glove, pairs, phrases, ppmi_svd, snapshot, tokenize, train, vocabulary
 
 
 def chain(configuration: Configuration) -> tuple[Step, ...]:
     """The steps of a run, in order. Each reads only artifacts of steps before it."""
     tokenizer = {"definition": TOKENIZER_VERSION, "unicode": UNICODE_VERSION}
-    lowercase = configuration.tokenize.lowercase
     steps = [
         Step("snapshot", snapshot.STAGE, configuration.corpus, {}, {}),
         Step("tokenize", tokenize.STAGE, configuration.tokenize, configuration.tokenize.model_dump() | tokenizer, {}),
@@ -19,11 +18,35 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
         one_pass = configuration.phrases.model_copy(update={"thresholds": (threshold,)})
         steps.append(Step(f"phrases-{number}", phrases.STAGE, one_pass, one_pass.model_dump(), {"text": text}))
         text = steps[-1].name
-    scoring = configuration.evaluate.model_dump(include={"candidates", "method", "vectors"}) | {"lowercase": lowercase}
-    steps += [
-        Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}),
-        Step("pairs", pairs.STAGE, configuration.pairs, configuration.pairs.model_dump(), {"text": text, "vocabulary": "vocabulary"}),
-        Step("train", train.STAGE, configuration.train, configuration.train.parameters(), {"pairs": "pairs", "vocabulary": "vocabulary"}),
-        Step("evaluate", evaluate.STAGE, configuration.evaluate, scoring, {"vectors": "train"}),
-    ]
-    return tuple(steps)
+    steps.append(Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}))
+    return (*steps, *_training(configuration, text), _evaluation(configuration))
+
+
+def _training(configuration: Configuration, text: str) -> tuple[Step, Step]:
+    """What a model reads, and the step `train`, which is another stage for models that read counts."""
+    settings, encoded = configuration.train, {"text": text, "vocabulary": "vocabulary"}
+    if settings.predicts:
+        reads = {"pairs": "pairs", "vocabulary": "vocabulary"}
+        return (
+            Step("pairs", pairs.STAGE, configuration.pairs, configuration.pairs.model_dump(), encoded),
+            Step("train", train.STAGE, settings, settings.parameters(), reads),
+        )
+    common = {"dimensions": settings.dimensions, "seed": settings.seed}
+    of_model = (
+        GloveSettings(**configuration.glove.model_dump(), **common)
+        if settings.model is Model.GLOVE
+        else PpmiSettings(**configuration.ppmi.model_dump(), **common)
+    )
+    stage = glove.STAGE if settings.model is Model.GLOVE else ppmi_svd.STAGE
+    reads = {"cooccurrences": "cooccurrence", "vocabulary": "vocabulary"}
+    return (
+        Step("cooccurrence", cooccurrence.STAGE, configuration.cooccurrence, configuration.cooccurrence.model_dump(), encoded),
+        Step("train", stage, of_model, of_model.model_dump(), reads),
+    )
+
+
+def _evaluation(configuration: Configuration) -> Step:
+    scoring = configuration.evaluate.model_dump(include={"candidates", "method", "vectors"})
+    return Step(
+        "evaluate", evaluate.STAGE, configuration.evaluate, scoring | {"lowercase": configuration.tokenize.lowercase}, {"vectors": "train"}
+    )

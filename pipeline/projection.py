@@ -3,16 +3,22 @@
 The constants are measured on English Wikipedia (data/wiki-20mb and five times as much); other text can differ by a factor of two.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernels.vectors import row_floats
-from pipeline.configuration import Configuration, TrainMode
+from pipeline import ppmi
+from pipeline.configuration import Configuration, Loss, NoiseDraws, TrainMode, WindowKind
 from pipeline.corpus import SourceShard
+from pipeline.errors import ConfigurationError
 from pipeline.plan import StepPlan
 from pipeline.schemas import VECTORS_FILE
 from pipeline.stages.pairs import SENTENCES_A_PART
 from pipeline.text import SENTENCES_FILE
+from pipeline.training import glove, softmax
+from pipeline.training.schedule import centre_work
 
 EXPANSION = {"": 1.0, ".gz": 2.8, ".bz2": 3.6, ".xz": 3.6, ".zst": 3.0}
 TEXT_BYTES_A_TOKEN = 6.1
@@ -21,6 +27,16 @@ HEAPS_FACTOR, HEAPS_POWER = 7.4, 0.556  # words seen five times or more in n tok
 KEPT_AT_1E4 = 0.58  # share of tokens that subsampling at 1e-4 keeps
 DISK_BYTES_A_TOKEN = 1.9
 DISK_BYTES_A_CENTRE = 2.1
+# Seconds are of one core of the machine that the README's figures are from, and at 100 dimensions where they grow with them.
+NS_A_TOKEN = {"tokenize": 300.0, "phrases": 300.0, "vocabulary": 10.0, "pairs": 60.0, "cooccurrence": 500.0}
+NS_A_PRODUCT = 0.12  # of `centre_work`
+NS_A_CELL_DIMENSION = 2.0
+NS_A_SVD_DIMENSION = 100.0
+SOFTMAX_FLOPS = 4e10  # a second
+LONGEST_SOFTMAX_S = 7 * 86_400.0
+CELLS_FACTOR, CELLS_POWER = 130.0, 0.8  # different pairs of words within 10 words of each other in n tokens
+DISK_BYTES_A_CELL = 12.0
+COUNTING_BYTES = 400_000_000
 MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do
 PROCESS_BYTES = 600_000_000  # interpreter, Arrow, Numba and its compiler, Dask, Prefect, and the process of its server
 WORD_BYTES = 100  # of a word in training: its text, count, noise, and when it is merged
@@ -29,11 +45,12 @@ READING_BYTES = 60_000_000  # a block, a row group and the character table for e
 
 @dataclass(frozen=True)
 class Projection:
-    """What one step holds: measured when its artifacts exist, else projected."""
+    """What one step holds and takes: measured when its artifacts exist, else projected."""
 
     n_rows: int
     disk_bytes: int
     memory_bytes: int
+    seconds: float
 
 
 def project(configuration: Configuration, plans: Sequence[StepPlan]) -> list[Projection]:
@@ -42,49 +59,107 @@ def project(configuration: Configuration, plans: Sequence[StepPlan]) -> list[Pro
     return [_measured(planned) if planned.reused else sizes.project(planned) for planned in plans]
 
 
+def refuse_absurd(configuration: Configuration, plans: Sequence[StepPlan]) -> None:
+    """Stop before any work where full softmax would take longer than anybody waits.
+
+    Raises
+    ------
+    ConfigurationError
+        With the projected time.
+    """
+    if not configuration.train.predicts or configuration.train.loss is not Loss.FULL_SOFTMAX:
+        return
+    sizes = _Sizes(configuration, {planned.step.name: planned for planned in plans})
+    seconds = sizes.training_seconds()
+    if seconds > LONGEST_SOFTMAX_S:
+        raise ConfigurationError(
+            "Full softmax would take too long.",
+            where="key train.loss",
+            got=f"about {seconds / 86400:,.0f} days: {sizes.n_centres:,.0f} windows, each against {sizes.n_words:,.0f} words",
+            expected=f"at most {LONGEST_SOFTMAX_S / 86400:.0f} days",
+            remedy="Take negative_sampling, nce or hierarchical_softmax, which approximate it, or raise vocabulary.min_count.",
+        )
+
+
 def _measured(planned: StepPlan) -> Projection:
     main = MAIN_FILE.get(planned.step.stage.name, "")
     files = [file for artifact in planned.artifacts for file in artifact.manifest.files]
-    return Projection(sum(file.n_rows for file in files if file.name.endswith(main)), sum(file.size_bytes for file in files), 0)
+    rows = sum(file.n_rows for file in files if file.name.endswith(main))
+    return Projection(rows, sum(file.size_bytes for file in files), 0, 0.0)
 
 
 class _Sizes:
-    """Tokens, words and centres of a run, each measured where a finished step knows it."""
+    """Tokens, words, centres and cells of a run, each measured where a finished step knows it."""
 
     def __init__(self, configuration: Configuration, plans: dict[str, StepPlan]) -> None:
         shards: list[SourceShard] = [wanted.unit.material for wanted in plans["tokenize"].wanted]
         text_bytes = sum(shard.n_bytes * EXPANSION[shard.compression] for shard in shards)
         self.configuration = configuration
-        self.n_tokens = _figure(plans["tokenize"], "tokens") or text_bytes / TEXT_BYTES_A_TOKEN
-        heaps = HEAPS_FACTOR * self.n_tokens**HEAPS_POWER * (5 / configuration.vocabulary.min_count) ** 0.7
-        self.n_words = _figure(plans["vocabulary"], "words") or max(2, heaps)
-        kept = min(1.0, KEPT_AT_1E4 * (configuration.pairs.subsample / 1e-4) ** 0.25) if configuration.pairs.subsample else 1.0
-        self.n_centres = _figure(plans["pairs"], "centres") or self.n_tokens * kept * configuration.pairs.epochs
         self.n_shards = len(shards)
+        self.n_threads = configuration.cluster.threads or len(os.sched_getaffinity(0))
+        self.n_tokens = _figure(plans, "tokenize", "tokens") or text_bytes / TEXT_BYTES_A_TOKEN
+        heaps = HEAPS_FACTOR * self.n_tokens**HEAPS_POWER * (5 / configuration.vocabulary.min_count) ** 0.7
+        self.n_words = _figure(plans, "vocabulary", "words") or max(2, heaps)
+        pairs = configuration.pairs
+        kept = min(1.0, KEPT_AT_1E4 * (pairs.subsample / 1e-4) ** 0.25) if pairs.subsample else 1.0
+        self.n_centres = _figure(plans, "pairs", "centres") or self.n_tokens * kept * pairs.epochs
+        window = configuration.cooccurrence.window
+        self.n_cells = _figure(plans, "cooccurrence", "cells") or CELLS_FACTOR * self.n_tokens**CELLS_POWER * window / 10
+        self.n_contexts = pairs.window + 1 if pairs.window_kind is WindowKind.DYNAMIC else 2 * pairs.window
 
     def project(self, planned: StepPlan) -> Projection:
-        """Rows, disk and memory of one step that will run."""
-        name = planned.step.stage.name
+        """Rows, disk, memory and time of one step that will run."""
+        stage = planned.step.stage.name
         n_words, dimensions = self.n_words, self.configuration.train.dimensions
         n_sentences = self.n_tokens / TOKENS_A_SENTENCE
+        epochs = self.configuration.pairs.epochs
         part_bytes = 5 * SENTENCES_A_PART * min(TOKENS_A_SENTENCE, self.n_tokens)
-        matrix_bytes = 4 * n_words * row_floats(dimensions)
+        vectors = n_words * 8 * dimensions
+        scoring = 3 * 4 * n_words * row_floats(dimensions) + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)
+        encoding_s = self.n_tokens * NS_A_TOKEN[stage] * 1e-9 / self.n_threads if stage in NS_A_TOKEN else 0.0
+        n_rows, disk, memory, seconds = {
+            "snapshot": lambda: (self.n_shards, 200 * self.n_shards, 0, 0.0),
+            "tokenize": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0, encoding_s),
+            "phrases": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 40 * n_words, encoding_s),
+            "vocabulary": lambda: (n_words, 10 * n_words, 400 * n_words, encoding_s),
+            "pairs": lambda: (n_sentences * epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes, encoding_s * epochs),
+            "cooccurrence": lambda: (self.n_cells, self.n_cells * DISK_BYTES_A_CELL, COUNTING_BYTES, encoding_s),
+            "train": lambda: (n_words, vectors, self._model_bytes() + 2 * part_bytes + WORD_BYTES * n_words, self.training_seconds()),
+            "glove": lambda: (n_words, vectors, glove.memory_bytes(int(n_words), dimensions, self.n_threads), self._glove_seconds()),
+            "ppmi_svd": lambda: (n_words, vectors, ppmi.project_bytes(int(self.n_cells), int(n_words), dimensions), self._svd_seconds()),
+            "evaluate": lambda: (20, 5_000, scoring, 1.0),
+        }[stage]()
+        return Projection(int(n_rows), int(disk), int(PROCESS_BYTES + READING_BYTES + memory), seconds)
+
+    def _model_bytes(self) -> float:
+        """The model and its replicas, or its minibatches."""
         train = self.configuration.train
+        matrix_bytes = 4 * self.n_words * row_floats(train.dimensions)
+        if train.loss is Loss.FULL_SOFTMAX:
+            return 2 * matrix_bytes + softmax.memory_bytes(int(self.n_words), train.dimensions, self.n_threads)
         n_models = 1
         if train.mode is TrainMode.REPRODUCIBLE and train.shards > 1:
             n_models = train.shards + max(1, min(train.shards, self.configuration.cluster.processes))
-        n_rows, disk, memory = {
-            "snapshot": (self.n_shards, 200 * self.n_shards, 0),
-            "tokenize": (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0),
-            "phrases": (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 40 * n_words),
-            "vocabulary": (n_words, 10 * n_words, 400 * n_words),
-            "pairs": (n_sentences * self.configuration.pairs.epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes),
-            "train": (n_words, n_words * 8 * dimensions, 2 * n_models * matrix_bytes + 2 * part_bytes + WORD_BYTES * n_words),
-            "evaluate": (20, 5_000, 3 * matrix_bytes + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)),
-        }[name]
-        return Projection(int(n_rows), int(disk), int(PROCESS_BYTES + READING_BYTES + memory))
+        return 2 * n_models * matrix_bytes
+
+    def training_seconds(self) -> float:
+        """Of skip-gram or CBOW."""
+        train = self.configuration.train
+        if train.loss is Loss.FULL_SOFTMAX:
+            return softmax.flops(int(self.n_centres), int(self.n_words), train.dimensions) / (SOFTMAX_FLOPS * self.n_threads)
+        n_outputs = math.log2(self.n_words) if train.loss is Loss.HIERARCHICAL_SOFTMAX else train.negatives + 1
+        work = centre_work(train, n_outputs, self.n_contexts) * (3 if train.noise_draws is NoiseDraws.PER_PAIR else 1)
+        return self.n_centres * work * NS_A_PRODUCT * 1e-9 / self.n_threads
+
+    def _glove_seconds(self) -> float:
+        glove_epochs = self.configuration.glove.epochs
+        return glove_epochs * 2 * self.n_cells * self.configuration.train.dimensions * NS_A_CELL_DIMENSION * 1e-9 / self.n_threads
+
+    def _svd_seconds(self) -> float:
+        return self.n_cells * self.configuration.train.dimensions * NS_A_SVD_DIMENSION * 1e-9 / self.n_threads
 
 
-def _figure(planned: StepPlan, name: str) -> float:
-    """A measure added up over a step's artifacts; 0 when it has not all of them."""
-    return sum(artifact.manifest.measures[name] for artifact in planned.artifacts) if planned.reused else 0
+def _figure(plans: dict[str, StepPlan], step: str, name: str) -> float:
+    """A measure added up over a step's artifacts; 0 when it has not all of them, or is not in the chain."""
+    planned = plans.get(step)
+    return sum(artifact.manifest.measures[name] for artifact in planned.artifacts) if planned and planned.reused else 0

@@ -16,8 +16,9 @@ from pipeline.environment import environment
 from pipeline.evaluation_sets import find_evaluation_files
 from pipeline.events import StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
-from pipeline.plan import StepPlan, Wanted, plan_step
+from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
+from pipeline.projection import refuse_absurd
 from pipeline.stage import Inputs, Job, Step
 from pipeline.store import RUNS, Store
 from pipeline.workers import InPlace, Workers
@@ -53,6 +54,7 @@ class Run:
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
         store.remove_abandoned()
         self.observed = observe(configuration)
+        refuse_absurd(configuration, plan(configuration, self.store, self.observed))
         self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}

@@ -17,7 +17,7 @@ from kernels.merge import Matrix
 from kernels.text import Rates, learning_rate
 from kernels.tiles import simd_width
 from pipeline.artifact import FileRecord, Tally
-from pipeline.configuration import Train, TrainMode
+from pipeline.configuration import Loss, Model, Train, TrainMode
 from pipeline.corpus import Observed
 from pipeline.environment import computing
 from pipeline.errors import TrainingError
@@ -29,6 +29,7 @@ from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
 from pipeline.tables import read_table, write_table
 from pipeline.training.cluster import Cluster, RestartedError
 from pipeline.training.pair_files import Block, PairFile, cut_blocks
+from pipeline.training.softmax import FullSoftmax
 from pipeline.training.task import Task
 from pipeline.training.threads import Threads
 from pipeline.training.trainer import Trainer
@@ -101,9 +102,7 @@ def build(job: Job[Train]) -> Outcome:
     files = task.files()
     vocabulary = read_table(task.vocabulary.path(VOCABULARY_FILE), VOCABULARY)
     reproducible = job.settings.mode is TrainMode.REPRODUCIBLE
-    client = job.workers.cluster_client() if reproducible and job.settings.shards > 1 else None
-    schedule = task.schedule() if reproducible else None
-    with Cluster(client, task) if client else Threads(task.model(), schedule, files, job.workers.n_threads) as trainer:
+    with _trainer(job, task, files) as trainer:
         position, (inputs, outputs) = _train(job, files, trainer, task.loss_at_zero())
         measures = trainer.measures
     written = write_vectors(
@@ -124,6 +123,16 @@ def build(job: Job[Train]) -> Outcome:
             "reproducible": int(reproducible),
         },
     )
+
+
+def _trainer(job: Job[Train], task: Task, files: list[PairFile]) -> Trainer:
+    """Whoever trains: threads by minibatches or in shards, or the workers of a cluster."""
+    settings, n_threads = job.settings, job.workers.n_threads
+    if settings.loss is Loss.FULL_SOFTMAX:
+        return FullSoftmax(task.model(), settings.cbow_hidden if settings.model is Model.CBOW else None, files, n_threads)
+    reproducible = settings.mode is TrainMode.REPRODUCIBLE
+    client = job.workers.cluster_client() if reproducible and settings.shards > 1 else None
+    return Cluster(client, task) if client else Threads(task.model(), task.schedule() if reproducible else None, files, n_threads)
 
 
 def _train(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zero: float) -> tuple[Position, tuple[Matrix, Matrix]]:

@@ -9,6 +9,7 @@ equals a count by shifted arrays, the rows of some words equal a count by their 
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -103,6 +104,7 @@ def build_timed(scratch: Path, threads: int) -> dict[str, Any]:
         "cpu_s": cpu_s,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
         "before_mb": before_mb,
+        "load": os.getloadavg()[0],  # more than the threads: others were at work, and only processor times tell something
         "tokens": artifact.manifest.measures["tokens"],
         "digest": artifact.manifest.digest,
     }
@@ -251,8 +253,10 @@ def main() -> None:
         "by_threads": {
             str(threads): {
                 "tokens_per_s": round(n_tokens / median(threads, "elapsed_s")),
+                "tokens_per_cpu_s": round(n_tokens / median(threads, "cpu_s")),
                 **{name: round(median(threads, name), 2) for name in ("elapsed_s", "counting_s", "merging_s", "cpu_s")},
                 **{name: round(median(threads, name)) for name in ("peak_mb", "before_mb")},
+                "load": round(median(threads, "load"), 1),
             }
             for threads in (1, 2)
         },

@@ -1,5 +1,6 @@
 """The files of co-occurrence cells, read a batch at a time and ahead of the kernel: memory does not grow with their number."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from kernels.glove import N_TEAMS, Cells, find_unfit
 from pipeline.artifact import Artifact
+from pipeline.cooccurrences import cells_file
 from pipeline.errors import StoreError
 from pipeline.schemas import COOCCURRENCES
 from pipeline.tables import read_batches
@@ -32,10 +34,10 @@ class CellFile:
 
 
 def cell_files(cooccurrences: Artifact) -> list[CellFile]:
-    """The files of an artifact that hold any cells, by row team and column team, as their names (`cells-PP-QQ.parquet`) say."""
-    records = cooccurrences.files("cells-")
-    files = [CellFile(cooccurrences.path(name.name), int(name.name[6:8]), int(name.name[9:11]), name.n_rows) for name in records]
-    return [file for file in files if file.n_cells]
+    """The files of an artifact that hold any cells, by row team and column team."""
+    n_rows = {record.name: record.n_rows for record in cooccurrences.files()}
+    named = [(cells_file(p, q), p, q) for p, q in itertools.product(range(N_TEAMS), repeat=2)]
+    return [CellFile(cooccurrences.path(name), p, q, n_rows[name]) for name, p, q in named if n_rows.get(name)]
 
 
 @dataclass(frozen=True)

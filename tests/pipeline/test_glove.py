@@ -17,6 +17,7 @@ from kernels.draws import Purpose, derive_key
 from kernels.glove import N_TEAMS, biases_of, new_words, vectors_of
 from pipeline.artifact import Artifact, Manifest
 from pipeline.configuration import GloveSettings
+from pipeline.cooccurrences import cells_file
 from pipeline.corpus import Observed
 from pipeline.errors import ConfigurationError, StoreError, TrainingError
 from pipeline.events import Event, StepAdvanced, StepResumed, listening
@@ -72,7 +73,7 @@ def committed(store: Store, stage: str, key: str, write: Callable[[Path], list])
         return store.commit(directory, Manifest(stage, 1, key, {}, {}, files, (), {"tokens": 123_456}, {}, now, 0.0))
 
 
-def cooccurrences(store: Store, cells: list[Cell], key: str = "cells", n_said: int | None = None) -> Artifact:
+def cooccurrences(store: Store, cells: list[Cell], key: str = "cells") -> Artifact:
     """These cells, each in the file of its teams, in the order given; files of nothing are not there."""
 
     def write(directory: Path) -> Iterator:
@@ -80,7 +81,7 @@ def cooccurrences(store: Store, cells: list[Cell], key: str = "cells", n_said: i
             here = [cell for cell in cells if (cell[0] % N_TEAMS, cell[1] % N_TEAMS) == (p, q)]
             if here:
                 table = pa.table(dict(zip(COOCCURRENCES.names, zip(*here, strict=True), strict=True)), schema=COOCCURRENCES)
-                yield write_table(directory, f"cells-{p:02d}-{q:02d}.parquet", COOCCURRENCES, table)
+                yield write_table(directory, cells_file(p, q), COOCCURRENCES, table)
 
     return committed(store, "cooccurrence", key, write)
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import inlined, kernel
-from kernels.skipgram import Text
+from kernels.text import Text
 
 MOST_BLOCKS = 16  # no more threads than that are of use, and as many copies of the gradient of the hidden vectors are held
 # With 0, batches of 1,024 centres diverge at a rate of 0.1 (2,000 words). 0.25 held at a rate of 1; 1 would be a bound, and learns slower.

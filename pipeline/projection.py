@@ -5,7 +5,7 @@ The constants are measured on English Wikipedia (data/wiki-20mb and five times a
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernels.vectors import row_floats
@@ -17,8 +17,9 @@ from pipeline.plan import StepPlan
 from pipeline.schemas import VECTORS_FILE
 from pipeline.stages.pairs import SENTENCES_A_PART
 from pipeline.text import SENTENCES_FILE
-from pipeline.training import glove, softmax
+from pipeline.training import glove
 from pipeline.training.schedule import centre_work
+from pipeline.training.softmax import flops, memory_bytes
 
 EXPANSION = {"": 1.0, ".gz": 2.8, ".bz2": 3.6, ".xz": 3.6, ".zst": 3.0}
 TEXT_BYTES_A_TOKEN = 6.1
@@ -117,7 +118,7 @@ class _Sizes:
         vectors = n_words * 8 * dimensions
         scoring = 3 * 4 * n_words * row_floats(dimensions) + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)
         encoding_s = self.n_tokens * NS_A_TOKEN[stage] * 1e-9 / self.n_threads if stage in NS_A_TOKEN else 0.0
-        n_rows, disk, memory, seconds = {
+        of_stage: dict[str, Callable[[], tuple[float, float, float, float]]] = {
             "snapshot": lambda: (self.n_shards, 200 * self.n_shards, 0, 0.0),
             "tokenize": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0, encoding_s),
             "phrases": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 40 * n_words, encoding_s),
@@ -128,7 +129,8 @@ class _Sizes:
             "glove": lambda: (n_words, vectors, glove.memory_bytes(int(n_words), dimensions, self.n_threads), self._glove_seconds()),
             "ppmi_svd": lambda: (n_words, vectors, ppmi.project_bytes(int(self.n_cells), int(n_words), dimensions), self._svd_seconds()),
             "evaluate": lambda: (20, 5_000, scoring, 1.0),
-        }[stage]()
+        }
+        n_rows, disk, memory, seconds = of_stage[stage]()
         return Projection(int(n_rows), int(disk), int(PROCESS_BYTES + READING_BYTES + memory), seconds)
 
     def _model_bytes(self) -> float:
@@ -136,7 +138,7 @@ class _Sizes:
         train = self.configuration.train
         matrix_bytes = 4 * self.n_words * row_floats(train.dimensions)
         if train.loss is Loss.FULL_SOFTMAX:
-            return 2 * matrix_bytes + softmax.memory_bytes(int(self.n_words), train.dimensions, self.n_threads)
+            return 2 * matrix_bytes + memory_bytes(int(self.n_words), train.dimensions, self.n_threads)
         n_models = 1
         if train.mode is TrainMode.REPRODUCIBLE and train.shards > 1:
             n_models = train.shards + max(1, min(train.shards, self.configuration.cluster.processes))
@@ -146,7 +148,7 @@ class _Sizes:
         """Of skip-gram or CBOW."""
         train = self.configuration.train
         if train.loss is Loss.FULL_SOFTMAX:
-            return softmax.flops(int(self.n_centres), int(self.n_words), train.dimensions) / (SOFTMAX_FLOPS * self.n_threads)
+            return flops(int(self.n_centres), int(self.n_words), train.dimensions) / (SOFTMAX_FLOPS * self.n_threads)
         n_outputs = math.log2(self.n_words) if train.loss is Loss.HIERARCHICAL_SOFTMAX else train.negatives + 1
         work = centre_work(train, n_outputs, self.n_contexts) * (3 if train.noise_draws is NoiseDraws.PER_PAIR else 1)
         return self.n_centres * work * NS_A_PRODUCT * 1e-9 / self.n_threads

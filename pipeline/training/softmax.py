@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.merge import Matrix
-from kernels.skipgram import MAX_WINDOW, Text, learning_rate
 from kernels.softmax import Batch, column_borders, gather_hidden, read_batch, score_block, step_block, weigh_rows
+from kernels.text import MAX_WINDOW, Text, learning_rate
 from pipeline.configuration import CbowHidden
 from pipeline.events import RunWarned, emit
 from pipeline.training.model import Model

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from kernels.skipgram import learning_rate
 from kernels.softmax import column_borders, exponentiate, gather_hidden, read_batch, score_block, step_block, weigh_rows
+from kernels.text import learning_rate
 from tests.kernels.training_cases import Case
 from tests.reference import softmax as reference
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.reference.skipgram import Matrix, Text, learning_rate, window
+from tests.reference.windows import Matrix, Text, learning_rate, window
 
 Example = tuple[list[int], int]  # contexts, target
 

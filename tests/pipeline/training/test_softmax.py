@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from kernels.pairs import expand_pairs
-from kernels.skipgram import Text
 from kernels.softmax import column_borders
+from kernels.text import Text
 from pipeline.configuration import CbowHidden, Train
 from pipeline.events import Event, RunWarned, listening
 from pipeline.schemas import PAIRS, list_of

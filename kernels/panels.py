@@ -52,7 +52,10 @@ def add_inner_products(panels: Floats, panel: Floats, first: int, last: int, pro
 def add_combination(
     panels: NDArray[np.float32], coefficients: NDArray[np.float32], panel: NDArray[np.float32], first: int, last: int
 ) -> None:
-    """Add `panels`, float32 (P, V, W), times `coefficients`, float32 (P, W, W), to rows first..last-1 of `panel`, float32 (V, W)."""
+    """Add `panels`, float32 (P, V, W), times `coefficients`, float32 (P, W, W), to `panel`, float32 (V, W), in place.
+
+    Only rows first..last-1 are changed.
+    """
     for p in range(panels.shape[0]):
         for row in range(first, last):
             for i in range(0, WIDTH, 4):

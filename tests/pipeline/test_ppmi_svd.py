@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernels.ppmi import LEAST_PMI
 from pipeline.artifact import Artifact, FileRecord, Manifest
 from pipeline.checkpoints import Checkpoints
 from pipeline.configuration import Ppmi, PpmiSettings
@@ -96,8 +97,8 @@ def dense(matrix: PpmiMatrix) -> np.ndarray:
     return found
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(2, 40), st.integers(0, 2**32 - 1), st.floats(1.01, 10), st.floats(0.1, 2))
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(1, 10), st.floats(0.1, 2))
 def test_read_matrix__is_the_reference(tmp_path_factory, n_words: int, seed: int, shift: float, power: float) -> None:
     counts = random_counts(n_words, seed)
     if not counts.any():
@@ -106,7 +107,7 @@ def test_read_matrix__is_the_reference(tmp_path_factory, n_words: int, seed: int
     wanted = reference.positive_pmi(counts, shift, power)
     np.testing.assert_allclose(dense(matrix), wanted, rtol=1e-6, atol=1e-6)
     assert matrix.n_counts == np.count_nonzero(counts)
-    assert matrix.n_positive == np.count_nonzero(wanted)
+    assert matrix.n_positive == np.count_nonzero(wanted > LEAST_PMI)
 
 
 def test_read_matrix__knows_less_of_what_is_shifted_and_more_of_frequent_contexts_when_they_are_not_smoothed(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ def results_table() -> str:
     lines = []
     for path in sorted((ROOT / "benchmarks" / "results").glob("against_gensim-*.json")):
         lines += _comparison(json.loads(path.read_text()))
+    for path in sorted((ROOT / "benchmarks" / "results").glob("models-*.json")):
+        lines += _family(json.loads(path.read_text()))
     for path in sorted((ROOT / "benchmarks" / "results").glob("shards-*.json")):
         lines += _shards(json.loads(path.read_text()))
     costs = ROOT / "benchmarks" / "results" / "costs.json"
@@ -83,6 +85,27 @@ def _comparison(result: dict[str, Any]) -> list[str]:
         f"all processes together need {figures['peak_memory_mb'] / 1000:.2f} GB at the peak, the store {figures['disk_mb']:.0f} MB.",
         "",
     ]
+
+
+def _family(result: dict[str, Any]) -> list[str]:
+    """Every model and loss beside gensim's."""
+    figures = result["figures"]
+    lines = [
+        f"The whole family on `{result['corpus']}`: {result['benchmark'].removeprefix('the whole family: ')};",
+        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, medians of times, means of scores; commit `{result['versions']['commit']}`:",
+        "",
+        "| | training, s | to gensim | analogies | gensim's | WordSim-353 | gensim's |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, found in figures.items():
+        if name.startswith("gensim: "):
+            continue
+        peer = figures.get(f"gensim: {name.removesuffix(', shared')}")
+        faster = f"{found['to gensim']:.1f} times" if "to gensim" in found else ""
+        theirs = (f"{peer['analogies']:.1%}", f"{peer['wordsim353']:.3f}") if peer else ("", "")
+        scores = f"{found['analogies']:.1%} | {theirs[0]} | {found['wordsim353']:.3f} | {theirs[1]}"
+        lines.append(f"| {name} | {found['train_s']:.1f} | {faster} | {scores} |")
+    return [*lines, ""]
 
 
 def _shards(result: dict[str, Any]) -> list[str]:

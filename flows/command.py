@@ -104,7 +104,7 @@ def run_command(arguments: list[str]) -> int:
 def train(config: Config = None, *, overrides: Overrides = None, store: StorePath = None, as_json: AsJson = False) -> None:
     """Train and score vectors; whatever is in the store already is reused.
 
-    The chain: snapshot, tokenize, phrases, vocabulary, pairs, train, evaluate.
+    The chain: snapshot, tokenize, phrases, vocabulary, pairs (for glove and ppmi_svd cooccurrence), train, evaluate.
 
     Killed or interrupted, the same command goes on after the last finished step, in training from the newest checkpoint.
     Progress is in STORE/runs/RUN/progress.jsonl too.

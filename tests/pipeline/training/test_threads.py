@@ -15,7 +15,7 @@ from pipeline.configuration import Train, TrainMode
 from pipeline.errors import StoreError
 from pipeline.schemas import PAIRS, list_of
 from pipeline.tables import list_array, write_table
-from pipeline.training.model import Model, noise_weights
+from pipeline.training.model import Model, meetings
 from pipeline.training.pair_files import PairFile, PairReader, cut_blocks
 from pipeline.training.schedule import merge_schedule
 from pipeline.training.threads import Threads
@@ -51,10 +51,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[PairFile]:
 def new_threads(files: list[PairFile], n_threads: int, **changes: object) -> Threads:
     """A new model of the words above and threads to train it."""
     settings = Train(dimensions=8, **({"negatives": 2, "learning_rate": 0.1} | changes))
-    noise = noise_weights(settings, COUNTS)
-    shares = COUNTS / COUNTS.sum(), noise / noise.sum()
+    share = COUNTS / COUNTS.sum()
     shared = settings.mode is TrainMode.SHARED
-    schedule = None if shared else merge_schedule(*shares, settings, 6.0)
+    schedule = None if shared else merge_schedule(share, meetings(settings, COUNTS, share), settings, 6.0)
     return Threads(Model(settings, COUNTS, sum(FILE_CENTRES)), schedule, files, n_threads)
 
 

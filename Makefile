@@ -46,7 +46,11 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS)
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS) --dimensions 300 --epochs 1
+	$(BIN)/python -m benchmarks.models $(CORPUS)
 	$(BIN)/python -m benchmarks.shards $(CORPUS)
+	$(BIN)/python -m benchmarks.cooccurrence $(CORPUS)
+	$(BIN)/python -m benchmarks.glove
+	$(BIN)/python -m benchmarks.softmax
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python benchmarks/write_readme.py

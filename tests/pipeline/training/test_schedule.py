@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kernels.merge import INPUT, OUTPUT
 from pipeline.configuration import NoiseDraws, Train
-from pipeline.training.schedule import MAX_PERIOD, MAX_UPDATES, ROUND, merge_schedule
+from pipeline.training.schedule import BLOCK_WORK, MAX_PERIOD, MAX_UPDATES, ROUND, merge_schedule
 
 COUNTS = st.lists(st.integers(1, 10**7), min_size=1, max_size=60).map(lambda counts: np.sort(counts)[::-1].astype(np.float64))
 SHARDS = st.integers(1, 64)
@@ -35,7 +35,7 @@ def zipf(n_words):
 @settings(max_examples=200, deadline=None)
 @given(COUNTS, SHARDS, st.integers(1, 64), st.floats(1, 128), st.booleans())
 def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, n_negatives, n_contexts, per_pair):
-    """Powers of two that do not fall: at most 64 in a period, unless it is 1, and more in two periods, unless it is the longest."""
+    """Powers of two that do not fall: at most 64 in a period, unless it is 1, and more in two periods, unless these are too long a block."""
     schedule = schedule_of(counts, n_shards, n_negatives=n_negatives, n_contexts=n_contexts, per_pair=per_pair)
     for matrix, updates in zip((INPUT, OUTPUT), updates_of(counts, n_negatives, n_contexts, per_pair), strict=True):
         period = schedule.period[matrix]
@@ -45,7 +45,8 @@ def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, 
         assert period.max() <= MAX_PERIOD
         assert (np.diff(period) >= 0).all()
         assert (updates[period > 1] * period[period > 1] <= MAX_UPDATES * (1 + 1e-9)).all()
-        assert (updates[period < MAX_PERIOD] * 2 * period[period < MAX_PERIOD] > MAX_UPDATES * (1 - 1e-9)).all()
+        too_long = (2 * period > MAX_PERIOD) | (2 * period * (1 + n_negatives) * n_contexts > BLOCK_WORK * (1 - 1e-9))
+        assert ((updates * 2 * period > MAX_UPDATES * (1 - 1e-9)) | too_long).all()
 
 
 @settings(max_examples=100, deadline=None)

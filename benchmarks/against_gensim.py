@@ -179,11 +179,11 @@ def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Name
     }
 
 
-def run_gensim(python: Path, text: Path, scratch: Path, settings: argparse.Namespace, seed: int, **model: str) -> dict[str, Any]:
+def run_gensim(python: Path, text: Path, scratch: Path, settings: argparse.Namespace, seed: int, **model: Any) -> dict[str, Any]:
     """gensim on the same text; its times and scores."""
     side = Path(__file__).with_name("gensim_side.py")
     options = {"seed": seed, "workers": settings.threads, "dimensions": settings.dimensions, "epochs": settings.epochs} | model
-    arguments = [f"--{name}={value}" for name, value in options.items()]
+    arguments = [f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()]
     done = subprocess.run([str(python), str(side), str(text), str(scratch), *arguments], check=True, stdout=subprocess.PIPE, text=True)
     report = json.loads(done.stdout.splitlines()[-1])
     words, counts = json.loads((scratch / "words.json").read_text())

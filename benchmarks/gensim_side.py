@@ -61,10 +61,11 @@ def main() -> None:
     parser.add_argument("--model", choices=["skip_gram", "cbow"], default="skip_gram")
     parser.add_argument("--loss", choices=["negative_sampling", "hierarchical_softmax"], default="negative_sampling")
     parser.add_argument("--rate", type=float, default=0.025)
+    parser.add_argument("--tokenized", action="store_true", help="take the token file of an earlier run")
     settings = parser.parse_args()
     tokens = settings.scratch / "tokens.txt"
     started = time.perf_counter()
-    digest = tokenize(settings.text, tokens)
+    digest = hashlib.sha256(tokens.read_bytes()).hexdigest() if settings.tokenized else tokenize(settings.text, tokens)
     tokenized = time.perf_counter()
     tree = settings.loss == "hierarchical_softmax"
     model = Word2Vec(

@@ -6,7 +6,7 @@ form a tile: all of its dot products stay in registers until they are complete. 
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -16,6 +16,7 @@ from kernels.lanes import FLOAT, INT32, INT64, Lanes, cgutils, integers, lane_su
 MAX_CONTEXTS = 128
 ROW_MULTIPLE = 16  # floats in a cache line
 
+_TILE = 7  # blocks of columns of a hidden vector in registers
 _MAX_FACTORS = 126  # factors up to 2 whose product, times a mantissa, is a finite float32
 
 
@@ -173,27 +174,41 @@ class Window:
             self.normalise(self.read(product), loss, exponents)
         self.store(self.read(linear), loss, INT64(0))
 
+    def tiles(self, n_blocks: Any, most: int) -> Iterator[list[Any]]:
+        """Loops over all blocks of columns, at most so many at a time; gives the first column of each."""
+        done = INT64(0)
+        for size in (most, 1):
+            stop = self.builder.mul(self.builder.udiv(n_blocks, INT64(size)), INT64(size))
+            first, last = (self.builder.mul(block, INT64(self.width)) for block in (done, stop))
+            with cgutils.for_range_slice(self.builder, first, last, INT64(size * self.width)) as (column, _):
+                yield [self.builder.add(column, INT64(i * self.width)) for i in range(size)]
+            done = stop
+
     def gather(self, contexts: Any, hidden: Any, factor: Any, n_blocks: Any) -> None:
         """Set both hidden rows to the factor times the sum of the contexts."""
         rows = [self.row(hidden, INT64(i)) for i in range(2)]
         scale = Lanes(self.builder, self.splat(factor))
-        with self.columns(n_blocks) as (column, _):
-            (total,) = self.variables(1)
+        for columns in self.tiles(n_blocks, _TILE):
+            totals = self.variables(len(columns))
             with self.steps(self.n_contexts, 1) as (context, _):
-                self.builder.store((self.read(total) + self.load(self.row(contexts, context), column)).value, total)
-            mean = scale * self.read(total)
-            for row in rows:
-                self.store(mean, row, column)
+                row = self.row(contexts, context)
+                for total, column in zip(totals, columns, strict=True):
+                    self.builder.store((self.read(total) + self.load(row, column)).value, total)
+            for total, column in zip(totals, columns, strict=True):
+                mean = scale * self.read(total)
+                for row in rows:
+                    self.store(mean, row, column)
 
     def scatter(self, contexts: Any, hidden: Any, factor: Any, n_blocks: Any) -> None:
         """Add the factor times what the first hidden row has changed to every context."""
         now, before = (self.row(hidden, INT64(i)) for i in range(2))
         scale = Lanes(self.builder, self.splat(factor))
-        with self.columns(n_blocks) as (column, _):
-            change = scale * (self.load(now, column) - self.load(before, column))
+        for columns in self.tiles(n_blocks, _TILE):
+            changes = [scale * (self.load(now, column) - self.load(before, column)) for column in columns]
             with self.steps(self.n_contexts, 1) as (context, _):
                 row = self.row(contexts, context)
-                self.store(self.load(row, column) + change, row, column)
+                for change, column in zip(changes, columns, strict=True):
+                    self.store(self.load(row, column) + change, row, column)
 
     def normalise(self, product: Lanes, loss: Any, exponents: Any) -> None:
         """Keep the product in [1, 2) and count its powers of two, before it can overflow."""

@@ -6,6 +6,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+
 from kernels.lanes import processor, simd_width
 
 PACKAGES = ("corpus2vec", "numpy", "numba", "llvmlite", "pyarrow", "dask", "scipy", "prefect")
@@ -28,7 +30,13 @@ def environment() -> dict[str, str]:
 def computing() -> dict[str, str]:
     """Of the environment what decides the last bit of every float: where these are equal, so are the vectors."""
     names = ("processor", "numba", "llvmlite", "numpy")
-    return {"simd_width": str(simd_width()), **{name: environment()[name] for name in names}}
+    return {"simd_width": str(simd_width()), "blas": _blas(), **{name: environment()[name] for name in names}}
+
+
+def _blas() -> str:
+    """Whose matrix products NumPy uses."""
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{built['name']} {built['version']}"
 
 
 def _version(package: str) -> str:

@@ -243,6 +243,7 @@ def main() -> None:
     kernel = kernel_seconds(run)
     measures, n_tokens = artifact.manifest.measures, artifact.manifest.measures["tokens"]
     figures = {
+        "window": WINDOW,
         "tokens": n_tokens,
         "words": run.made["vocabulary"][0].manifest.measures["words"],
         "cells": measures["cells"],

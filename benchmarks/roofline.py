@@ -22,21 +22,11 @@ from numba.extending import intrinsic
 from kernels.alias import build_alias, draw_alias
 from kernels.draws import uniform64
 from kernels.jit import inlined, kernel
-from kernels.lanes import FLOAT, INT64, Lanes
-from kernels.tiles import (
-    MAX_CONTEXTS,
-    address_rows,
-    grade_window,
-    group_size,
-    plane_floats,
-    prefetch_rows,
-    score_window,
-    simd_width,
-    update_window,
-)
+from kernels.lanes import FLOAT, INT64, Lanes, simd_width
+from kernels.tiles import address_rows, grade_window, prefetch_rows, score_window, update_window
 from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, Kind
 from kernels.vectors import fill_initial, new_vectors
-from kernels.windows import Window
+from kernels.windows import MAX_CONTEXTS, Window, group_size, plane_floats
 from pipeline.environment import environment
 from tests.reference import windows as reference
 

@@ -18,12 +18,30 @@ def results_table() -> str:
         lines += _comparison(json.loads(path.read_text()))
     for path in sorted((ROOT / "benchmarks" / "results").glob("models-*.json")):
         lines += _family(json.loads(path.read_text()))
+    parts = {name: ROOT / "benchmarks" / "results" / f"{name}.json" for name in ("cooccurrence", "glove", "softmax")}
+    if all(path.exists() for path in parts.values()):
+        lines += _others(**{name: json.loads(path.read_text()) for name, path in parts.items()})
     for path in sorted((ROOT / "benchmarks" / "results").glob("shards-*.json")):
         lines += _shards(json.loads(path.read_text()))
     costs = ROOT / "benchmarks" / "results" / "costs.json"
     if costs.exists():
         lines += _costs(json.loads(costs.read_text())["figures"])
     return "\n".join(lines).strip()
+
+
+def _others(cooccurrence: dict[str, Any], glove: dict[str, Any], softmax: dict[str, Any]) -> list[str]:
+    """Counting, GloVe and the full softmax alone."""
+    counted = cooccurrence["figures"]
+    kernel, stage = counted["tokens_per_s_counting_kernel"], counted["by_threads"]["1"]["tokens_per_cpu_s"]
+    cells = glove["cases"]["100 MB of Wikipedia, D 100"]["examples_per_s"]["1"] / 2
+    shares = [case["2 threads"]["training_to_peak"] for case in softmax["speed"]]
+    return [
+        f"A core counts the co-occurrences of {kernel / 1e6:.1f} M tokens a second (window {counted['window']}),",
+        f"{stage / 1e6:.1f} M with reading, merging, and writing {counted['bytes_a_cell']} bytes a cell. GloVe's kernel trains",
+        f"{cells / 1e6:.1f} M cells a second a core, both directions of each. The full softmax trains at",
+        f"{min(shares):.0%} to {max(shares):.0%} of what BLAS does for large square matrices, {len(shares)} cases.",
+        "",
+    ]
 
 
 def _costs(figures: dict[str, Any]) -> list[str]:

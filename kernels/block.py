@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import kernel
+from kernels.lanes import simd_width
 from kernels.merge import INPUT, OUTPUT, Replicas, row_merger
 from kernels.team import COUNTER_STRIDE, fetch_add, wait_for_all
 from kernels.text import Rates, Text
-from kernels.tiles import simd_width
 from kernels.trainer import Kind, trainer
 
 MAX_REPLICAS = 64

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from kernels.jit import inlined
+from kernels.jit import inlined, kernel
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -39,7 +39,7 @@ def mix64(bits: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-@inlined
+@kernel
 def derive_key(parent: np.uint64, child: np.uint64) -> np.uint64:
     """The key of one branch below `parent`: chain it, as in seed -> purpose -> epoch -> sentence."""
     return mix64(mix64(parent + GOLDEN) ^ (child * _MIX_1))

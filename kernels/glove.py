@@ -30,7 +30,9 @@ from kernels.cells import INPUT, N_PARTS, OUTPUT, train_cell
 from kernels.cooccurrence import GRID
 from kernels.draws import derive_key, uniform_below, uniform_unit
 from kernels.jit import inlined, kernel
-from kernels.tiles import ROW_MULTIPLE, address_rows, simd_width
+from kernels.lanes import simd_width
+from kernels.tiles import address_rows
+from kernels.windows import ROW_MULTIPLE
 
 N_TEAMS = GRID  # so that the cells of two teams are whole files
 TRAINED, LOSS, LOSS_AT_ZERO, WEIGHT = range(4)  # columns of tallies

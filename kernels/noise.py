@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from kernels.alias import draw_alias
 from kernels.draws import uniform64
 from kernels.jit import inlined
-from kernels.outputs import Lanes, Loss, Scratch
+from kernels.outputs import Floats, Loss, Scratch
 from kernels.text import Text, Tokens
-from kernels.tiles import MAX_CONTEXTS, all_floats, group_size, plane_floats, spread_values
+from kernels.tiles import spread_values
+from kernels.windows import MAX_CONTEXTS, all_floats, group_size, plane_floats
 
 MAX_NEGATIVES = 64
 
@@ -32,7 +33,7 @@ class Noise(NamedTuple):
     threshold: NDArray[np.uint32]
     other: Tokens
     key: np.uint64
-    correction: Lanes
+    correction: Floats
     """float32 (V,): log(K q(word)), for NCE; otherwise empty."""
 
 
@@ -104,7 +105,7 @@ def _sign_setter(n_outputs: int, width: int) -> Callable[..., None]:
     size, plane = group_size(n_outputs, width), plane_floats(n_outputs, width)
 
     @inlined
-    def set_signs(signs: Lanes, j: int, n_inputs: int, sign: np.float32) -> None:
+    def set_signs(signs: Floats, j: int, n_inputs: int, sign: np.float32) -> None:
         group = j // size
         members = min(size, n_outputs - group * size)
         for i in range(n_inputs):

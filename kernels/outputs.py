@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Lanes = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 
 class Scratch(NamedTuple):
@@ -18,13 +18,13 @@ class Scratch(NamedTuple):
 
     rows: NDArray[np.int32]
     """Numbers of output rows; a part is `n_outputs` of them one after the other."""
-    values: Lanes
+    values: Floats
     """A number for each of `rows`, or empty: a correction of its score, or its sign."""
     marks: NDArray[np.bool_]
     """For each slot of `rows`: whether a noise word is the centre."""
-    signs: Lanes
+    signs: Floats
     """As `grade_window` wants them."""
-    corrections: Lanes
+    corrections: Floats
     """As `grade_window` wants them, or empty."""
 
 

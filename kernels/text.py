@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import inlined
+from kernels.jit import inlined, kernel
 
 MAX_WINDOW = 64
 
@@ -35,7 +35,7 @@ class Rates(NamedTuple):
     n_centres: int
 
 
-@inlined
+@kernel
 def learning_rate(rates: Rates, n: int) -> float:
     """The learning rate of a global centre."""
     return max(rates.minimum, rates.start - (rates.start - rates.minimum) * (n / rates.n_centres))

@@ -1,4 +1,4 @@
-"""The arithmetic of the skip-gram kernel, as intrinsics that emit LLVM IR, because loops over arrays keep no accumulators in registers.
+"""The arithmetic of a window, as intrinsics that emit LLVM IR, because loops over arrays keep no accumulators in registers.
 
 `kernels.windows` and `kernels.updates` emit the arithmetic itself. This file must not know what a sentence, a draw or a learning rate
 schedule is.
@@ -10,29 +10,9 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic as _intrinsic
 
-from kernels.lanes import FLOAT, INT64, WIDTH_VARIABLE, cgutils, prefetch, simd_width
+from kernels.lanes import FLOAT, INT64, cgutils, prefetch
 from kernels.updates import Update
-from kernels.windows import MAX_CONTEXTS, ROW_MULTIPLE, Window, all_floats, group_size, plane_floats
-
-__all__ = [
-    "MAX_CONTEXTS",
-    "ROW_MULTIPLE",
-    "WIDTH_VARIABLE",
-    "address_rows",
-    "all_floats",
-    "gather_rows",
-    "grade_corrected_window",
-    "grade_window",
-    "group_size",
-    "plane_floats",
-    "prefetch_rows",
-    "scatter_change",
-    "score_window",
-    "select",
-    "simd_width",
-    "spread_values",
-    "update_window",
-]
+from kernels.windows import Window
 
 intrinsic: Any = _intrinsic  # its own annotation does not fit: an intrinsic is called without its first parameter
 

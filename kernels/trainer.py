@@ -14,20 +14,11 @@ from numpy.typing import NDArray
 
 from kernels.jit import inlined
 from kernels.noise import AHEAD, sampled
-from kernels.outputs import Lanes
+from kernels.outputs import Floats
 from kernels.text import Rates, Text, largest_radius, learning_rate, sentence_at
-from kernels.tiles import (
-    MAX_CONTEXTS,
-    address_rows,
-    all_floats,
-    gather_rows,
-    grade_corrected_window,
-    grade_window,
-    scatter_change,
-    score_window,
-    update_window,
-)
+from kernels.tiles import address_rows, gather_rows, grade_corrected_window, grade_window, scatter_change, score_window, update_window
 from kernels.tree import hierarchical
+from kernels.windows import MAX_CONTEXTS, all_floats
 
 N_TALLIES = 3  # loss in nats, examples, centres
 MOVE_INPUTS, MOVE_OUTPUTS = 1, 2  # which rows a window may change: their sum
@@ -155,7 +146,7 @@ def trainer(kind: Kind, width: int) -> Callable[..., None]:  # noqa: PLR0915 - o
 
 
 @inlined
-def no_loss(width: int) -> tuple[Lanes, NDArray[np.int32]]:
+def no_loss(width: int) -> tuple[Floats, NDArray[np.int32]]:
     """Where `grade_window` gathers loss: sums and products, and the powers of two of the products."""
     loss = np.zeros(2 * width, np.float32)
     loss[width:] = 1.0
@@ -163,7 +154,7 @@ def no_loss(width: int) -> tuple[Lanes, NDArray[np.int32]]:
 
 
 @inlined
-def take_loss(loss: Lanes, exponents: NDArray[np.int32], width: int) -> float:
+def take_loss(loss: Floats, exponents: NDArray[np.int32], width: int) -> float:
     """The loss gathered by `grade_window`, in nats; empties it in place."""
     total = 0.0
     for lane in range(width):

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import inlined, kernel
-from kernels.outputs import Lanes, Loss, Scratch
+from kernels.outputs import Floats, Loss, Scratch
 from kernels.text import Text, Tokens
-from kernels.tiles import all_floats, spread_values
+from kernels.tiles import spread_values
+from kernels.windows import all_floats
 
 PART = 4  # nodes in a part of a path
 
@@ -26,7 +27,7 @@ class Tree(NamedTuple):
     """int64 (V + 1,): the path of word w is nodes[offsets[w]:offsets[w + 1]]."""
     nodes: Tokens
     """int32: rows of the output matrix; the root is row 0, and more frequent nodes come first."""
-    signs: Lanes
+    signs: Floats
     """float32, for each of `nodes`, and room behind them: +1 or -1, 0 where there is no node."""
 
 
@@ -62,7 +63,7 @@ def build_parents(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray
 
 
 @kernel
-def build_paths(of_words: NDArray[np.int32], of_nodes: NDArray[np.int32]) -> tuple[NDArray[np.int64], Tokens, Lanes]:
+def build_paths(of_words: NDArray[np.int32], of_nodes: NDArray[np.int32]) -> tuple[NDArray[np.int64], Tokens, Floats]:
     """The fields of a `Tree` from what `build_parents` gives."""
     n_words = of_words.size
     depth = np.zeros(of_nodes.size, np.int64)  # of inner nodes; parents come first

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from kernels.draws import derive_key, uniform_unit
 from kernels.jit import kernel
-from kernels.tiles import ROW_MULTIPLE
+from kernels.windows import ROW_MULTIPLE
 
 
 # V vocabulary, D dimension

@@ -38,7 +38,7 @@ def all_floats(n_outputs: int, width: int) -> int:
 
 
 class Window:
-    """Emits the code of one window: what the intrinsics below need to know."""
+    """Emits the code of one window: what the intrinsics of `kernels.tiles` need to know."""
 
     def __init__(self, builder: Any, n_contexts: Any, scores: Any, n_outputs: int, width: int) -> None:
         self.builder = builder

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import remove_abandoned, sync, working_path
+from pipeline.events import RunWarned, emit
 from pipeline.keys import digest_of, digest_of_file
 
 STATE = "state.json"
 LARGEST_SHARE = 0.05  # of the time may go into writing checkpoints
+BYTES_A_SECOND = 5e8  # that are hashed and written, before a first checkpoint has shown it
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Checkpoints:
         self.directory, self.seconds_between = directory, seconds_between
         self.last = time.monotonic()
         self.cost_s = 0.0
-        """Seconds that the last one took to write."""
+        """Seconds that the last one took to write, or the first one is expected to take."""
         self.total_s = 0.0
         """Seconds that all of this process took."""
 
@@ -49,6 +51,10 @@ class Checkpoints:
                 if whole and content["made_by"] == dict(made_by):
                     return Checkpoint(path.parent, content["state"])
         return None
+
+    def expect(self, n_bytes: int) -> None:
+        """Say how large checkpoints will be: the first one of a large model waits longer."""
+        self.cost_s = n_bytes / BYTES_A_SECOND
 
     @property
     def due(self) -> bool:
@@ -94,6 +100,14 @@ class Checkpoints:
         self.last = time.monotonic()
         self.cost_s = self.last - started
         self.total_s += self.cost_s
+
+    def try_write(self, number: int, state: dict[str, Any], made_by: Mapping[str, Any], save: Callable[[Path], None]) -> None:
+        """As `write`; but that one cannot be written is no reason to stop: the last one stays, and the run is warned."""
+        try:
+            self.write(number, state, made_by, save)
+        except OSError as error:
+            self.last = time.monotonic()
+            emit(RunWarned(f"No checkpoint could be written to {self.directory}: {error.strerror or error}. The work goes on."))
 
     def clear(self) -> None:
         """Remove all of them."""

@@ -292,6 +292,9 @@ class Train(Section):
                 self.initial
             )
             and self.loss is Loss.HIERARCHICAL_SOFTMAX,
+            'frozen = "output" needs train.initial: new output vectors are zeros, from which nothing is learned': self.frozen
+            is Frozen.OUTPUT
+            and not self.initial,
         }
         for reason, applies in impossible.items():
             if applies:

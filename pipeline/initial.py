@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import Link
-from pipeline.configuration import Train
-from pipeline.errors import ConfigurationError
+from pipeline.artifact import MANIFEST, Link, Manifest
+from pipeline.configuration import Loss, Train
+from pipeline.errors import ConfigurationError, InputError, StoreError
 from pipeline.keys import digest_of_file
 from pipeline.vectors import Side, read_vectors
 
@@ -51,7 +51,7 @@ def find_initial(settings: Train) -> InitialVectors | None:
             expected="a vectors.parquet, such as store/train/KEY/vectors.parquet",
             remedy="corpus2vec show RUN names the keys of a run.",
         )
-    n_dimensions = read_vectors(path).matrix.shape[1]
+    sha256, n_dimensions = digest_of_file(path), read_vectors(path).matrix.shape[1]
     if n_dimensions != settings.dimensions:
         raise ConfigurationError(
             "The first vectors have another length.",
@@ -60,16 +60,48 @@ def find_initial(settings: Train) -> InitialVectors | None:
             expected=str(settings.dimensions),
             remedy=f"Set train.dimensions to {n_dimensions}.",
         )
-    return InitialVectors(path.absolute(), digest_of_file(path))
+    manifest = path.with_name(MANIFEST)
+    if manifest.exists() and Manifest.read(manifest).parameters.get("loss") == Loss.HIERARCHICAL_SOFTMAX:
+        raise ConfigurationError(
+            "The first vectors are of a run with hierarchical softmax, whose outputs are inner nodes of its tree, not words.",
+            where="key train.initial",
+            got=settings.initial,
+            expected="vectors of a run with another loss",
+            remedy="Train them anew with train.loss = negative_sampling.",
+        )
+    return InitialVectors(path.absolute(), sha256)
 
 
-def begin_with(path: Path, words: pa.ChunkedArray, inputs: Matrix, outputs: Matrix) -> int:
-    """Set the rows of words that a file knows to its vectors, both matrices float32 (V, at least D) in place; how many they are."""
+def begin_with(initial: InitialVectors, words: pa.ChunkedArray, inputs: Matrix, outputs: Matrix) -> int:
+    """Set the rows of words that a file knows to its vectors, both matrices float32 (V, at least D) in place; how many they are.
+
+    Raises
+    ------
+    InputError
+        When the file has been changed since the run began.
+    StoreError
+        When it cannot be read, or its vectors are not finite.
+    """
+    path = initial.path
+    if digest_of_file(path) != initial.sha256:
+        raise InputError(
+            "The first vectors changed while they were used.",
+            where=str(path),
+            expected="the bytes that were there when the run began",
+            remedy="Run the same command again when the file is complete.",
+        )
     known = read_vectors(path)
     rows = pc.index_in(words, value_set=known.words).to_numpy(zero_copy_only=False)
     found = np.flatnonzero(~np.isnan(rows.astype(np.float64)))
     places = rows[found].astype(np.int64)
     for matrix, side in ((inputs, Side.INPUT), (outputs, Side.OUTPUT)):
         first = known.matrix if side is Side.INPUT else read_vectors(path, side).matrix
+        if not np.isfinite(first).all():
+            raise StoreError(
+                "The first vectors are not all finite numbers.",
+                where=f"{path}, column {side}",
+                expected="finite vectors",
+                remedy="Take those of another run.",
+            )
         matrix[found, : first.shape[1]] = first[places]
     return len(found)

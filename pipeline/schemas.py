@@ -75,10 +75,10 @@ COOCCURRENCES = pa.schema(
 ROUNDS = pa.schema(
     [
         _column("epoch", pa.int32(), "which pass over the text, from 0"),
-        _column("centres", pa.int64(), "windows trained in this round"),
-        _column("pairs", pa.int64(), "(centre, context) pairs trained in this round"),
-        _column("loss", pa.float64(), "mean objective over these pairs"),
-        _column("learning_rate", pa.float64(), "at the end of the round"),
+        _column("centres", pa.int64(), "windows trained in this row; of glove: cells"),
+        _column("pairs", pa.int64(), "examples: pairs of a centre and a context; of cbow: windows; of glove: both directions of each cell"),
+        _column("loss", pa.float64(), "mean objective over these examples"),
+        _column("learning_rate", pa.float64(), "at the end of the row"),
     ]
 )
 SECTIONS = pa.schema(
@@ -113,6 +113,10 @@ def vectors_schema(n_dimensions: int) -> pa.Schema:
             _column("token", pa.string(), "the word"),
             _column("count", pa.int64(), "occurrences in the whole text"),
             _column("input", vector, "input vector: the word vector that is usually meant"),
-            _column("output", vector, "output vector: the word as a centre to be predicted"),
+            _column(
+                "output",
+                vector,
+                "output vector: the word as what is predicted; hierarchical_softmax: an inner node; ppmi_svd: the word as context",
+            ),
         ]
     )

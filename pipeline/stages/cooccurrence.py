@@ -179,11 +179,13 @@ def _spill(path: Path, cells: Cells, bucket_bits: int) -> None:
 def _read_run(path: Path, plan: Plan, bucket: int) -> Cells:
     """One bucket of a run."""
     with path.open("rb") as file:
-        borders = np.fromfile(file, np.int64, (1 << plan.bucket_bits) + 1)
-        first, stop, n_cells = (int(borders[i]) for i in (bucket, bucket + 1, -1))
-        file.seek(8 * first, os.SEEK_CUR)
+        head = 8 * ((1 << plan.bucket_bits) + 1)
+        n_cells = (file.seek(0, os.SEEK_END) - head) // 16
+        file.seek(8 * bucket)
+        first, stop = np.fromfile(file, np.int64, 2).tolist()
+        file.seek(head + 8 * first)
         pairs = np.fromfile(file, np.uint64, stop - first)
-        file.seek(8 * (n_cells - (stop - first)), os.SEEK_CUR)
+        file.seek(head + 8 * (n_cells + first))
         return Cells(pairs, np.fromfile(file, np.int64, stop - first))
 
 

@@ -8,7 +8,6 @@ row an epoch here, `centres` are cells and `pairs` are examples; the loss is the
 of the epoch, each taken just before its step.
 """
 
-import time
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -20,19 +19,18 @@ from kernels.lanes import simd_width
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import GloveSettings
 from pipeline.environment import computing
-from pipeline.errors import ConfigurationError, TrainingError
-from pipeline.events import RunWarned, StepResumed, emit
+from pipeline.errors import ConfigurationError
+from pipeline.events import StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
 from pipeline.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import read_table, write_table
 from pipeline.training.cell_files import cell_files
+from pipeline.training.divergence import DIVERGED, divergence
 from pipeline.training.glove import GloveThreads, RoundState
 from pipeline.training.tournament import N_ROUNDS, Match, rounds
 from pipeline.training.vectors_file import write_vectors
-
-DIVERGED = 2.0  # times the loss of zeros, where every log x were off by one more
 
 
 @dataclass
@@ -135,6 +133,7 @@ class Training:
         self.made_by = {"stage_version": STAGE.version, **computing()}
         self.words_a_cell = _n_tokens(job) / n_cells
         self.progress = Progress(job.step, n_cells * job.settings.epochs, "cells")
+        job.checkpoints.expect(trainer.words.nbytes)
         saved = job.checkpoints.newest(self.made_by)
         if saved:
             self.position = Position(**saved.state)
@@ -157,7 +156,8 @@ class Training:
                 position.pause(state)
             position.training_s = self.before_s + self.progress.elapsed_s
             if self._must_stop():
-                self._write_checkpoint()
+                position.n_checkpoints += 1
+                self.job.checkpoints.try_write(position.n_checkpoints, asdict(position), self.made_by, self.trainer.save)
             if self.interruption.asked:
                 raise KeyboardInterrupt
         return position
@@ -187,23 +187,13 @@ class Training:
             return
         self.job.checkpoints.clear()  # from which the next run would only diverge again
         n_examples = max(1.0, tallies[TRAINED])
-        raise TrainingError(
-            "Training diverged: the loss is no longer a finite number, or far above that of vectors that know nothing.",
+        raise divergence(
             where=f"epoch {self.position.n_rounds // N_ROUNDS}, after {self.position.n_cells + int(state.n_done.sum()):,} cells",
-            got=f"a mean loss of {tallies[LOSS] / n_examples:.4g}",
-            expected=f"at most {most / n_examples:.4g}; vectors of zeros have {tallies[LOSS_AT_ZERO] / n_examples:.4g}",
+            loss=tallies[LOSS] / n_examples,
+            most=most / n_examples,
+            at_zero=tallies[LOSS_AT_ZERO] / n_examples,
             remedy=f"Lower glove.learning_rate (it is {self.job.settings.learning_rate:g}).",
         )
-
-    def _write_checkpoint(self) -> None:
-        """A checkpoint that cannot be written is no reason to stop: the last one stays."""
-        self.position.n_checkpoints += 1
-        checkpoints = self.job.checkpoints
-        try:
-            checkpoints.write(self.position.n_checkpoints, asdict(self.position), self.made_by, self.trainer.save)
-        except OSError as error:
-            checkpoints.last = time.monotonic()
-            emit(RunWarned(f"No checkpoint could be written to {checkpoints.directory}: {error.strerror or error}. Training goes on."))
 
 
 def _n_tokens(job: Job[GloveSettings]) -> float:

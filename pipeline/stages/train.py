@@ -5,7 +5,6 @@ depends on the timing of the threads. Who trains is in `pipeline.training`.
 """
 
 import math
-import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kernels.lanes import simd_width
 from kernels.merge import Matrix
 from kernels.text import Rates, learning_rate
-from kernels.tiles import simd_width
+from kernels.vectors import row_floats
 from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Loss, Model, Train, TrainMode
 from pipeline.corpus import Observed
 from pipeline.environment import computing
-from pipeline.errors import TrainingError
 from pipeline.events import RunWarned, StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
@@ -28,6 +27,7 @@ from pipeline.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
 from pipeline.tables import read_table, write_table
 from pipeline.training.cluster import Cluster, RestartedError
+from pipeline.training.divergence import DIVERGED, divergence
 from pipeline.training.pair_files import Block, PairFile, cut_blocks
 from pipeline.training.softmax import FullSoftmax
 from pipeline.training.task import Task
@@ -35,7 +35,6 @@ from pipeline.training.threads import Threads
 from pipeline.training.trainer import Trainer
 from pipeline.training.vectors_file import write_vectors
 
-DIVERGED = 2.0  # times the loss of vectors of zeros
 VECTORS = "vectors"  # beside the checkpoints, and removed with them: the matrices of a model that is not in this process
 
 
@@ -85,7 +84,7 @@ def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
     (unit,) = one_unit(observed, inputs)
     if not observed.initial:
         return (unit,)
-    return (Unit({**unit.inputs, "initial": (observed.initial.link,)}, observed.initial.path),)
+    return (Unit({**unit.inputs, "initial": (observed.initial.link,)}, observed.initial),)
 
 
 def build(job: Job[Train]) -> Outcome:
@@ -120,7 +119,7 @@ def build(job: Job[Train]) -> Outcome:
             **measures,
             "checkpoints_s": job.checkpoints.total_s,
             "simd_width": simd_width(),
-            "reproducible": int(reproducible),
+            "reproducible": measures.get("reproducible", int(reproducible)),
         },
     )
 
@@ -155,6 +154,8 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
     rates = Rates(job.settings.start_rate, job.settings.min_learning_rate, progress.n_total)
     words_a_centre = job.inputs["pairs"][0].manifest.measures["tokens"] / progress.n_total
     position = Position()
+    n_words = int(job.inputs["vocabulary"][0].manifest.measures["words"])
+    job.checkpoints.expect(2 * 4 * n_words * row_floats(job.settings.dimensions))
     saved = job.checkpoints.newest(made_by)
     if saved:
         position = Position.of_state(saved.state)
@@ -172,7 +173,7 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
         figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
         progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
         if interruption.asked or job.checkpoints.due:
-            _write_checkpoint(job, position, made_by, trainer)
+            job.checkpoints.try_write(position.n_blocks, asdict(position), made_by, trainer.save)
         if interruption.asked:
             raise KeyboardInterrupt
     return position
@@ -183,26 +184,17 @@ def _making(trainer: Trainer) -> dict[str, Any]:
     return {"stage_version": STAGE.version, "block_centres": trainer.block_centres, **computing()}
 
 
-def _write_checkpoint(job: Job[Train], position: Position, made_by: dict[str, Any], trainer: Trainer) -> None:
-    """A checkpoint that cannot be written is no reason to stop: the last one stays."""
-    try:
-        job.checkpoints.write(position.n_blocks, asdict(position), made_by, trainer.save)
-    except OSError as error:
-        job.checkpoints.last = time.monotonic()
-        emit(RunWarned(f"No checkpoint could be written to {job.checkpoints.directory}: {error.strerror or error}. Training goes on."))
-
-
 def _watch(job: Job[Train], tallies: npt.NDArray[np.float64], position: Position, loss_at_zero: float) -> None:
     """Stop a run whose loss explodes: a block costs twice what vectors of zeros would, or is no number."""
     loss_sum, n_pairs, _ = tallies
     if not n_pairs or loss_sum / n_pairs <= DIVERGED * loss_at_zero:  # not so for NaN either
         return
     job.checkpoints.clear()  # from which the next run would only diverge again
-    raise TrainingError(
-        "Training diverged: the loss is no longer a finite number, or far above that of vectors that know nothing.",
+    raise divergence(
         where=f"epoch {position.rounds[-1].epoch}, after {position.n_centres:,} centres",
-        got=f"a mean loss of {loss_sum / n_pairs:.4g} a pair",
-        expected=f"at most {DIVERGED * loss_at_zero:.4g}; vectors of zeros have {loss_at_zero:.4g}",
+        loss=loss_sum / n_pairs,
+        most=DIVERGED * loss_at_zero,
+        at_zero=loss_at_zero,
         remedy=f"Lower train.learning_rate (it is {job.settings.start_rate:g}), or train.shards where that is high.",
     )
 

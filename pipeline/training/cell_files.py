@@ -68,9 +68,12 @@ class CellReader:
     def announce(self, match: Match, first: int) -> None:
         """Begin to read the cells of a match from number `first` on, unless these are just what is read."""
         with self._lock:
-            if match not in self._streams or self._streams[match][0] != first:
-                batches = _read(self._files[match], first, self.n_words)
-                self._streams[match] = first, batches, self._pool.submit(next, batches)
+            self._begin(match, first)
+
+    def _begin(self, match: Match, first: int) -> None:
+        if match not in self._streams or self._streams[match][0] != first:
+            batches = _read(self._files[match], first, self.n_words)
+            self._streams[match] = first, batches, self._pool.submit(next, batches)
 
     def batch(self, match: Match, first: int) -> Batch:
         """The batch of a match that begins with cell number `first`, which must exist. The one after it is read meanwhile.
@@ -80,8 +83,9 @@ class CellReader:
         StoreError
             When a file is damaged, or holds what cannot be trained.
         """
-        self.announce(match, first)
-        _, batches, future = self._streams[match]
+        with self._lock:  # for both: another thread may announce the match from its beginning
+            self._begin(match, first)
+            _, batches, future = self._streams[match]
         batch = future.result()
         with self._lock:
             self._streams[match] = first + len(batch.cells.rows), batches, self._pool.submit(next, batches)

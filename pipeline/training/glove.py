@@ -24,7 +24,7 @@ from pipeline.training.cell_files import BATCH, CellFile, CellReader, no_cells
 from pipeline.training.tournament import Match
 
 WORDS_FILE = "words.npy"
-MAX_THREADS = N_TEAMS // 2  # as many matches has a round
+MAX_THREADS = N_TEAMS // 2  # matches of most rounds
 LOOK_S = 0.1  # seconds between two looks at how far the threads are
 
 

@@ -77,7 +77,8 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
     share
         float64 (V,): each word's share of the centres, summing to 1; the first words are the most frequent.
     meetings
-        float64 (V,): how often an example meets each output row, those that it meets most often first.
+        float64 (V,): how often an example meets each output row. Those met often should be first, for no row waits longer for a merge
+        than one behind it.
     settings
         Of training: its model, shards, dimensions and learning rate count.
     n_contexts
@@ -99,7 +100,7 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
     often = np.stack([inputs * n_contexts, outputs]) * ROUND
     longest = min(MAX_PERIOD, max(1.0, BLOCK_WORK / centre_work(settings, n_outputs, n_contexts)))
     period = np.exp2(np.floor(np.log2(np.clip(updates / np.maximum(often, 1e-300), 1, longest)))).astype(np.int64)
-    period = np.maximum.accumulate(period, axis=1)
+    period = np.minimum.accumulate(period[:, ::-1], axis=1)[:, ::-1]  # rows are merged as prefixes: none waits longer than those behind it
     kn = SATURATION * settings.start_rate * np.maximum(np.stack([inputs, outputs]) * ROUND * period - updates, 1e-9)
     scale = -np.expm1(-kn) / (-np.expm1(-kn / settings.shards) * settings.shards)
     return MergeSchedule(settings.shards, period, scale.astype(np.float32))

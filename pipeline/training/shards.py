@@ -114,7 +114,7 @@ class Shards:
         Not on two workers at once: processes that write that cache together can crash (numba#4807).
         """
         self._hold(Model(self.task.settings, np.ones(2, np.int64), 1), np.ones((2, 2), np.float32))
-        self._train_round(empty_text(0), np.zeros(self.n_shards + 1, np.int64), np.zeros((self.n_shards, N_TALLIES)))
+        self._train_round(empty_text(0), np.zeros(self.n_shards + 1, np.int64), np.zeros((self.n_shards, N_TALLIES)), 1)
         self._sum(0, np.zeros(2, np.int64))
         self.total.become_sum(self.sums, self.sums)
         self._take(self.sums)
@@ -156,17 +156,17 @@ class Shards:
         exchange_s = 0.0
         for turn, due in enumerate(self.schedule.due(n_rounds)):
             first = turn * self.schedule.n_shards
-            self._train_round(text, borders[first + self.place.first : first + self.place.last + 1], tallies[turn])
+            self._train_round(text, borders[first + self.place.first : first + self.place.last + 1], tallies[turn], self.n_threads)
             started = time.perf_counter()
             for piece in range(0, int(due.max()), PIECE):
                 self._merge(piece, due)
             exchange_s += time.perf_counter() - started
         return Trained(tallies, n_rounds, exchange_s, sum(peer.sent_bytes for peer in self.peers.values()) - sent_before)
 
-    def _train_round(self, text: Text, borders: npt.NDArray[np.int64], tallies: npt.NDArray[np.float64]) -> None:
-        plan = Plan(borders, np.zeros((1, 2), np.int64), new_counters(1, self.n_shards), self.n_threads)
+    def _train_round(self, text: Text, borders: npt.NDArray[np.int64], tallies: npt.NDArray[np.float64], n_threads: int) -> None:
+        plan = Plan(borders, np.zeros((1, 2), np.int64), new_counters(1, self.n_shards), n_threads)
         arguments = (text, plan, self.replicas, self.model.targets, self.model.rates, self.model.settings.dimensions, tallies)
-        others = [self.pool.submit(self.kernel, *arguments) for _ in range(self.n_threads - 1)]
+        others = [self.pool.submit(self.kernel, *arguments) for _ in range(n_threads - 1)]
         self.kernel(*arguments)
         for other in others:
             other.result()

@@ -86,7 +86,8 @@ class FullSoftmax:
     @property
     def measures(self) -> dict[str, float]:
         """What is worth keeping about who trained."""
-        return {"threads": self.n_threads, "batch_centres": self.batch_centres}
+        repeats = self._blas.n_threads is not None  # else its sums may depend on its threads
+        return {"threads": self.n_threads, "batch_centres": self.batch_centres, "reproducible": int(repeats)}
 
     def save(self, directory: Path) -> None:
         """Write the model."""

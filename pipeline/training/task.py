@@ -1,7 +1,6 @@
 """What is to be trained, as it lies in the store: small enough to be sent to workers, who read the rest for themselves."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ import pyarrow as pa
 from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
 from pipeline.artifact import Artifact
 from pipeline.configuration import SubsampleFormula, Train, WindowKind
-from pipeline.initial import begin_with
+from pipeline.initial import InitialVectors, begin_with
 from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.tables import read_table
 from pipeline.training.model import Model, loss_at_zero, meetings
@@ -25,7 +24,7 @@ class Task:
     settings: Train
     vocabulary: Artifact
     pairs: Artifact
-    initial: Path | None = None  # vectors to begin with
+    initial: InitialVectors | None = None  # to begin with
 
     def files(self) -> list[PairFile]:
         """The files of pairs, in the order of training."""

@@ -54,7 +54,8 @@ class Threads:
         everyone = Barrier(self.n_threads)
         for started in [self._pool.submit(everyone.wait, SECONDS_TO_START) for _ in range(self.n_threads)]:
             started.result()
-        self._run(empty_text(0), np.zeros(n_replicas + 1, np.int64), np.zeros((1, 2), np.int64))  # compiles, or loads what is compiled
+        # Compiles, or loads what is compiled; on one thread, for where that fails the others would wait for it for ever.
+        self._run(empty_text(0), np.zeros(n_replicas + 1, np.int64), np.zeros((1, 2), np.int64), 1)
         self._reader = PairReader(files)
 
     @property
@@ -100,16 +101,16 @@ class Threads:
         text = self._reader.text(block.file)
         borders, n_rounds = self._borders(block.first + int(text.offsets[0]), block.last + int(text.offsets[0]))
         due = self.schedule.due(n_rounds) if self.schedule else np.zeros((1, 2), np.int64)
-        total: npt.NDArray[np.float64] = self._run(text, borders, due).sum(axis=0)
+        total: npt.NDArray[np.float64] = self._run(text, borders, due, self.n_threads).sum(axis=0)
         return total
 
-    def _run(self, text: Text, borders: npt.NDArray[np.int64], due: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Train the stretches of some rounds on all threads; the tallies of each."""
+    def _run(self, text: Text, borders: npt.NDArray[np.int64], due: npt.NDArray[np.int64], n_threads: int) -> npt.NDArray[np.float64]:
+        """Train the stretches of some rounds; the tallies of each."""
         n_rounds, n_stretches = len(due), (len(borders) - 1) // len(due)
-        plan = Plan(borders, due, new_counters(n_rounds, n_stretches), self.n_threads)
+        plan = Plan(borders, due, new_counters(n_rounds, n_stretches), n_threads)
         tallies = np.zeros((len(borders) - 1, N_TALLIES))
         arguments = (text, plan, self.replicas, self.model.targets, self.model.rates, self.model.settings.dimensions, tallies)
-        threads = [self._pool.submit(self.kernel, *arguments) for _ in range(self.n_threads)]
+        threads = [self._pool.submit(self.kernel, *arguments) for _ in range(n_threads)]
         wait(threads)
         for thread in threads:
             thread.result()

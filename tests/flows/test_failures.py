@@ -292,16 +292,14 @@ def test_train__after_all_those_kills_gives_what_an_undisturbed_run_gives(killed
     assert digests[0] == digests[1]
 
 
-TRAINED_FOR_SECONDS = ("pairs.epochs=120", "train.dimensions=100", "cluster.checkpoint_s=0.05")
-
-
-@pytest.fixture(scope="module")
-def digest_of_vectors(trained: tuple[Project, Finished], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What nobody disturbed, on one thread."""
-    store = tmp_path_factory.mktemp("undisturbed") / "store"
-    finished = trained[0].train(f"store.path={store}", *TRAINED_FOR_SECONDS, "cluster.threads=1")
-    assert finished.exit_code == 0, finished.err
-    return vectors_digest(finished)
+TRAINED_FOR_SECONDS = ("train.dimensions=100", "cluster.checkpoint_s=0.05")
+MODELS = {
+    "skip-gram": ("pairs.epochs=120",),
+    "tree": ("pairs.epochs=120", "train.model=cbow", "train.loss=hierarchical_softmax"),
+    "nce": ("pairs.epochs=120", "train.loss=nce"),
+    "full softmax": ("pairs.epochs=20", "train.loss=full_softmax"),
+    "glove": ("glove.epochs=400", "train.model=glove"),
+}
 
 
 def vectors_digest(finished: Finished) -> str:
@@ -309,13 +307,19 @@ def vectors_digest(finished: Finished) -> str:
     return next(step["digests"][0] for step in finished.events[-1]["steps"] if step["step"] == "train")
 
 
-@pytest.mark.parametrize("n_kills", [2, pytest.param(20, marks=pytest.mark.stress)])
+KILLS = [("skip-gram", 2), *(pytest.param(model, 20 if model == "skip-gram" else 5, marks=pytest.mark.stress) for model in MODELS)]
+
+
+@pytest.mark.parametrize(("model", "n_kills"), KILLS)
 def test_train__killed_while_it_trains_goes_on_to_the_same_bytes(
-    n_kills: int, trained: tuple[Project, Finished], digest_of_vectors: str, tmp_path: Path
+    model: str, n_kills: int, trained: tuple[Project, Finished], tmp_path: Path
 ) -> None:
-    """At random moments of training; a run that is through before its moment comes starts over."""
+    """At random moments of training; a run that is through before its moment comes starts over. One thread says what is right."""
     moments, gone_on = random.Random(n_kills), 0
-    overrides = (f"store.path={tmp_path}/store", *TRAINED_FOR_SECONDS)
+    settings = (*TRAINED_FOR_SECONDS, *MODELS[model])
+    undisturbed = trained[0].train(f"store.path={tmp_path}/undisturbed", *settings, "cluster.threads=1")
+    assert undisturbed.exit_code == 0, undisturbed.err
+    overrides = (f"store.path={tmp_path}/store", *settings)
     for _ in range(n_kills):
         hit = signalled(
             trained[0],
@@ -328,7 +332,7 @@ def test_train__killed_while_it_trains_goes_on_to_the_same_bytes(
         gone_on += goes_on(hit)
     finished = trained[0].train(*overrides)
     assert finished.exit_code == 0, finished.err
-    assert vectors_digest(finished) == digest_of_vectors
+    assert vectors_digest(finished) == vectors_digest(undisturbed)
     assert gone_on + goes_on(finished) >= n_kills / 2
     assert_store_is_whole(tmp_path / "store")
     assert not list((tmp_path / "store" / CHECKPOINTS).glob("*"))

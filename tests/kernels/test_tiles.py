@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 
 from kernels.jit import kernel
-from kernels.tiles import (
-    MAX_CONTEXTS,
-    address_rows,
-    grade_window,
-    group_size,
-    plane_floats,
-    score_window,
-    update_window,
-)
+from kernels.tiles import address_rows, grade_window, score_window, update_window
 from kernels.trainer import Kind
 from kernels.vectors import new_vectors
+from kernels.windows import MAX_CONTEXTS, group_size, plane_floats
 from tests.reference import windows as reference
 
 RATE = 0.05
@@ -153,7 +146,7 @@ def test_window__is_right_for_a_processor_without_avx_and_fma(tmp_path):
     """Compiled for the first x86-64 processors; the machine code is looked at, so that this is not a test of the machine it runs on."""
     program = (
         "from tests.kernels.test_tiles import assert_right, window_kernel\n"
-        "from kernels.tiles import simd_width\n"
+        "from kernels.lanes import simd_width\n"
         "assert simd_width() == 4\n"
         "for n_outputs in (6, 8):\n"
         "    for n_contexts in (1, 6):\n"

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kernels.lanes import WIDTH_VARIABLE, simd_width
 from kernels.noise import MAX_NEGATIVES
 from kernels.text import MAX_WINDOW, Rates, Text, learning_rate
-from kernels.tiles import WIDTH_VARIABLE, simd_width
 from kernels.trainer import Kind
 from kernels.vectors import fill_initial, new_vectors
 from tests.kernels.training_cases import CBOW, KINDS, NOISE_KEY, PER_PAIR, SHARED, TREE, Case, expected, noise_of, train, train_centres
@@ -309,13 +309,17 @@ def test_block_kernel__comes_from_the_cache_in_a_second_process():
 
 
 def windows():
-    """A few windows with repeated contexts, repeated rows, and rows that are not asked, for every model."""
+    """A few windows with repeated contexts, repeated rows, rows that are not asked, and parts of paths, for every model."""
     models = (SHARED, CBOW, Kind(cbow=True, divides_hidden=False))
     parts = (([0, 1, 2], 3, [4, 5]), ([0, 0, 1], 2, [4, 4]), ([1, 2], 3, [3, 0]), ([3], 3, [3, 3]))
     corrections = (None, np.linspace(-3, 1, 6))
-    return [
+    of_noise = [
         (contexts, reference.noise_part(centre, noise, correction), kind)
         for (contexts, centre, noise), correction, kind in itertools.product(parts, corrections, models)
+    ]
+    paths = [([0, 1, 2], [(0, -1.0), (3, 1.0), (4, -1.0)]), ([2, 2], [(0, 1.0), (1, -1.0), (2, -1.0), (5, 0.0)])]
+    return of_noise + [
+        (contexts, part, kind) for (contexts, path), kind in itertools.product(paths, models) for part in reference.path_parts(path)
     ]
 
 

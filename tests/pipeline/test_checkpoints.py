@@ -1,5 +1,6 @@
 """Checkpoints: whole or absent, the newest whole one wins, and only one is kept."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.checkpoints import STATE, Checkpoints
+from pipeline.events import Event, RunWarned, listening
 
 MADE_BY = {"processor": "znver3", "block_centres": 4096}
 
@@ -141,6 +143,30 @@ def test_due__keeps_writing_below_a_twentieth_of_the_time(tmp_path: Path) -> Non
     assert not checkpoints.due
     checkpoints.last -= 30.0
     assert checkpoints.due
+
+
+def test_due__waits_longer_for_a_first_one_that_will_be_large(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c", 0.0)
+    assert checkpoints.due
+    checkpoints.expect(10**12)
+    assert not checkpoints.due
+    checkpoints.write(1, {}, MADE_BY, save_number(1))
+    assert checkpoints.cost_s < 10
+
+
+def test_try_write__that_fails_warns_and_keeps_the_last_one(tmp_path: Path) -> None:
+    checkpoints = written(tmp_path / "c", 1)
+
+    def fail(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    events: list[Event] = []
+    with listening(events.append):
+        checkpoints.try_write(2, {}, MADE_BY, fail)
+    assert [type(event) for event in events] == [RunWarned]
+    found = checkpoints.newest(MADE_BY)
+    assert found
+    assert found.state["n_blocks"] == 1
 
 
 def test_clear__removes_everything(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_load_configuration__a_wrong_override_is_explained(override: str, words:
         (["model=glove", "mode=shared"], "always reproducible"),
         (["loss=full_softmax", "mode=shared"], "always reproducible"),
         (["loss=full_softmax", "frozen=output"], "trains both sides"),
+        (["frozen=output"], "needs train.initial"),
         (["loss=hierarchical_softmax", "initial=vectors.parquet"], "another tree"),
     ],
 )

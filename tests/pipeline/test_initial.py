@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import ConfigurationError, StoreError
+from pipeline.configuration import Train
+from pipeline.errors import ConfigurationError, InputError, StoreError
+from pipeline.initial import begin_with, find_initial
 from pipeline.run import Run
 from pipeline.schemas import VECTORS_FILE
 from pipeline.vectors import Side, Vectors, read_vectors
@@ -63,16 +67,17 @@ def test_train__fits_new_words_into_a_space_that_stays_as_it_is(texts: tuple[Pat
 
 
 @pytest.mark.parametrize("side", [Side.INPUT, Side.OUTPUT])
-def test_train__leaves_a_frozen_side_as_it_began(side: Side, texts: tuple[Path, Path], store: Path) -> None:
+def test_train__leaves_a_frozen_side_as_it_began(side: Side, texts: tuple[Path, Path], store: Path, first: Run) -> None:
+    begun = {"train__initial": str(vectors_file(first))} if side is Side.OUTPUT else {}
     frozen, free = (
-        walk(configured(texts[0], train__frozen=value, train__seed=9), store, InPlace(), "train") for value in (side.value, "none")
+        walk(configured(texts[0], train__frozen=value, train__seed=9, **begun), store, InPlace(), "train") for value in (side.value, "none")
     )
     found, trained = (dict(zip((Side.INPUT, Side.OUTPUT), both(run), strict=True)) for run in (frozen, free))
     other = Side.OUTPUT if side is Side.INPUT else Side.INPUT
     if side is Side.INPUT:
         assert np.abs(found[side].matrix).max() <= 0.5 / 8  # the draws
     else:
-        assert not found[side].matrix.any()  # zeros, so nothing can be learnt from them either
+        assert np.array_equal(found[side].matrix, both(first)[1].matrix)
     assert not np.array_equal(found[other].matrix, trained[other].matrix)
 
 
@@ -93,7 +98,26 @@ def test_run__refuses_first_vectors_that_do_not_fit(texts: tuple[Path, Path], st
         walk(configured(texts[0], train__initial=str(tmp_path / "none.parquet")), store, InPlace())
     with pytest.raises(ConfigurationError, match="another length"):
         walk(configured(texts[0], train__initial=str(vectors_file(first)), train__dimensions=9), store, InPlace())
+    tree = walk(configured(texts[0], train__loss="hierarchical_softmax", pairs__epochs=1), store, InPlace(), "train")
+    with pytest.raises(ConfigurationError, match="inner nodes"):
+        walk(configured(texts[0], train__initial=str(vectors_file(tree))), store, InPlace())
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1")
     with pytest.raises(StoreError):
         walk(configured(texts[0], train__initial=str(broken)), store, InPlace())
+
+
+def test_begin_with__takes_only_finite_vectors_and_the_bytes_that_were_there_at_first(first: Run, tmp_path: Path) -> None:
+    table = pq.read_table(vectors_file(first))
+    column = table.schema.field("input")
+    values = pa.FixedSizeListArray.from_arrays(np.full(8 * table.num_rows, np.nan, np.float32), type=column.type)
+    path = tmp_path / VECTORS_FILE
+    pq.write_table(table.set_column(2, column, values), path)
+    found = find_initial(Train(initial=str(path), dimensions=8))
+    assert found
+    matrices = np.zeros((2, table.num_rows, 16), np.float32)
+    with pytest.raises(StoreError, match="finite"):
+        begin_with(found, table["token"], *matrices)
+    path.write_bytes(vectors_file(first).read_bytes())
+    with pytest.raises(InputError, match="changed"):
+        begin_with(found, table["token"], *matrices)

@@ -108,6 +108,18 @@ def test_cluster__gives_the_bytes_of_threads_whatever_is_constant_in_the_kernel(
     assert run.bytes == train(text, store, InPlace(), **changes).bytes
 
 
+@pytest.mark.parametrize(("model", "loss"), [("cbow", "hierarchical_softmax"), ("cbow", "nce"), ("skip_gram", "hierarchical_softmax")])
+def test_cluster__gives_the_bytes_of_threads_for_other_models_and_losses(model: str, loss: str, text: Path, store: Path) -> None:
+    changes = {"train__model": model, "train__loss": loss, "pairs__epochs": 1}
+    with (
+        LocalCluster(n_workers=2, processes=False, **LOCAL) as cluster,
+        DaskWorkers(ClusterSection(address=cluster.scheduler_address)) as workers,
+    ):
+        run = train(text, store, workers, **changes)
+    assert run.measures["workers"] == 2
+    assert run.bytes == train(text, store, InPlace(), **changes).bytes
+
+
 def test_cluster__wants_processors_of_one_type(text: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with LocalCluster(n_workers=1, **LOCAL) as cluster, DaskWorkers(ClusterSection(address=cluster.scheduler_address)) as workers:
         workers.cluster_client()

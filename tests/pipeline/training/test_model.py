@@ -70,7 +70,7 @@ def test_kind__has_machine_code_of_its_own_for_what_differs() -> None:
             {"loss": "hierarchical_softmax"},
             {"noise_draws": "per_pair"},
             {"frozen": "input"},
-            {"frozen": "output"},
+            {"frozen": "output", "initial": "vectors.parquet"},
         )
     ]
     assert len(set(kinds)) == len(kinds)

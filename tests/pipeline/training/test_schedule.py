@@ -35,7 +35,7 @@ def zipf(n_words):
 @settings(max_examples=200, deadline=None)
 @given(COUNTS, SHARDS, st.integers(1, 64), st.floats(1, 128), st.booleans())
 def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, n_negatives, n_contexts, per_pair):
-    """Powers of two that do not fall: at most 64 in a period, unless it is 1, and more in two periods, unless these are too long a block."""
+    """Powers of two that do not fall: at most 64 in a period, unless it is 1; more in two, unless these are too long a block."""
     schedule = schedule_of(counts, n_shards, n_negatives=n_negatives, n_contexts=n_contexts, per_pair=per_pair)
     for matrix, updates in zip((INPUT, OUTPUT), updates_of(counts, n_negatives, n_contexts, per_pair), strict=True):
         period = schedule.period[matrix]
@@ -47,6 +47,17 @@ def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, 
         assert (updates[period > 1] * period[period > 1] <= MAX_UPDATES * (1 + 1e-9)).all()
         too_long = (2 * period > MAX_PERIOD) | (2 * period * (1 + n_negatives) * n_contexts > BLOCK_WORK * (1 - 1e-9))
         assert ((updates * 2 * period > MAX_UPDATES * (1 - 1e-9)) | too_long).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=60), SHARDS)
+def test_merge_schedule__keeps_its_bound_where_rows_behind_are_met_more_often(meetings, n_shards):
+    """As inner nodes are, which lie in the order of counts that were not subsampled."""
+    share = np.full(len(meetings), 1 / len(meetings))
+    schedule = merge_schedule(share, np.array(meetings), Train(shards=n_shards), 6.0)
+    period, updates = schedule.period[OUTPUT], ROUND * 6.0 * np.array(meetings) / 6
+    assert (np.diff(period) >= 0).all()
+    assert (updates[period > 1] * period[period > 1] <= MAX_UPDATES * (1 + 1e-9)).all()
 
 
 @settings(max_examples=100, deadline=None)

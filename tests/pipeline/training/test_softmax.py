@@ -182,6 +182,13 @@ def test_single_threaded_blas__ends_with_the_block() -> None:
     assert before
 
 
+def test_full_softmax__does_not_promise_its_bytes_with_a_blas_that_it_does_not_know(files: list[PairFile]) -> None:
+    trainer = new_softmax(files, None, 1)
+    assert trainer.measures["reproducible"] == 1
+    trainer._blas._get = trainer._blas._set = None
+    assert trainer.measures["reproducible"] == 0
+
+
 def test_single_threaded_blas__warns_when_it_cannot() -> None:
     blas = SingleThreadedBlas()
     blas._get = blas._set = None

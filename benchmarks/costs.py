@@ -8,7 +8,9 @@ a stopped run left a checkpoint.
 """
 
 import argparse
+import itertools
 import json
+import lzma
 import os
 import shutil
 import signal
@@ -159,21 +161,27 @@ def main() -> None:
     settings.scratch.mkdir(parents=True)
     store, text = settings.scratch / "store", ROOT / "data" / "wiki-20mb.txt.xz"
     started = time.perf_counter()
-    runs = {
-        "noise a window": train(store, text),
-        "noise a pair": train(store, text, train__noise_draws="per_pair"),
-        "a checkpoint every second": train(store, text, cluster__checkpoint_s=1),
-        "300 dimensions, 8 shards": train(store, text, train__dimensions=300, train__shards=8, pairs__epochs=8),
-        "300 dimensions, shared": train(store, text, train__dimensions=300, train__mode="shared", pairs__epochs=8),
+    wide = {"train__dimensions": 300, "pairs__epochs": 8}
+    cases: dict[str, dict[str, Any]] = {
+        "noise a window": {},
+        "noise a pair": {"train__noise_draws": "per_pair"},
+        "a checkpoint every second": {"cluster__checkpoint_s": 1},
+        "300 dimensions, 8 shards": wide | {"train__shards": 8},
+        "300 dimensions, shared": wide | {"train__mode": "shared"},
     }
+    tiny = settings.scratch / "tiny.txt"
+    with lzma.open(text, "rt", encoding="utf-8") as lines:
+        tiny.write_text("".join(itertools.islice(lines, 300)), encoding="utf-8")
+    for values in cases.values():  # the compiler takes memory of its own, once
+        train(settings.scratch / "tiny", tiny, floor=False, **values)
+    runs = {name: train(store, text, **values) for name, values in cases.items()}
     if settings.large:
         made = large_text(settings.scratch / "large.txt")
         large = {"vocabulary__min_count": 1, "train__dimensions": 300, "train__mode": "shared", "pairs__epochs": 1}
         runs["3 million words by 300, shared"] = train(settings.scratch / "large", made, floor=False, **large)
         shutil.rmtree(settings.scratch / "large")
-    wide = {"train__dimensions": 300, "train__shards": 8, "pairs__epochs": 8}
     stopping = {
-        "Ctrl-C, 300 dimensions, 8 shards": stop_seconds(store, text, signal.SIGINT, **wide),
+        "Ctrl-C, 300 dimensions, 8 shards": stop_seconds(store, text, signal.SIGINT, **wide, train__shards=8),
         "SIGTERM, 100 dimensions": stop_seconds(store, text, signal.SIGTERM),
         "SIGTERM, 100 dimensions, one thread": stop_seconds(store, text, signal.SIGTERM, cluster__threads=1),
         "Ctrl-C, shared": stop_seconds(store, text, signal.SIGINT, train__mode="shared"),

@@ -75,7 +75,12 @@ def temporary_server(home: Path) -> Iterator[Server | None]:
         try:
             port = process.stdout.readline().strip() if process.stdout else ""
             os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+            # Errors are printed, and are in the state of the run; Prefect would send them again when the server is gone, and wait for it.
+            os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
             yield Server(process, os.environ["PREFECT_API_URL"], log)
+        except KeyboardInterrupt:
+            process.kill()  # somebody waits, and the database stands it
+            raise
         finally:
             os.environ.pop("PREFECT_API_URL", None)
             process.terminate()

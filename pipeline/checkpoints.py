@@ -35,9 +35,9 @@ class Checkpoints:
 
     def __init__(self, directory: Path, seconds_between: float) -> None:
         self.directory, self.seconds_between = directory, seconds_between
-        self.last = time.monotonic()
+        self.started = self.last = time.monotonic()
         self.cost_s = 0.0
-        """Seconds that the last one took to write, or the first one is expected to take."""
+        """Seconds that the slowest one took to write, or the first one is expected to take."""
         self.total_s = 0.0
         """Seconds that all of this process took."""
 
@@ -58,8 +58,9 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether enough time has passed since the last one."""
-        return time.monotonic() - self.last >= max(self.seconds_between, self.cost_s / LARGEST_SHARE)
+        """Whether enough time has passed since the last one, and all together with the next one have taken few enough of it."""
+        now = time.monotonic()
+        return now - self.last >= self.seconds_between and self.total_s + self.cost_s <= LARGEST_SHARE * (now - self.started)
 
     def write(self, number: int, state: dict[str, Any], made_by: Mapping[str, Any], save: Callable[[Path], None]) -> None:
         """Write checkpoint number `number`, whose files `save` puts into a directory; then remove the older ones.
@@ -98,8 +99,9 @@ class Checkpoints:
             if older.name < target.name:
                 shutil.rmtree(older, ignore_errors=True)
         self.last = time.monotonic()
-        self.cost_s = self.last - started
-        self.total_s += self.cost_s
+        took_s = self.last - started
+        self.cost_s = max(took_s, self.cost_s if self.total_s else 0.0)  # what was expected counts no more
+        self.total_s += took_s
 
     def try_write(self, number: int, state: dict[str, Any], made_by: Mapping[str, Any], save: Callable[[Path], None]) -> None:
         """As `write`; but that one cannot be written is no reason to stop: the last one stays, and the run is warned."""

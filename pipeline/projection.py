@@ -39,7 +39,7 @@ CELLS_FACTOR, CELLS_POWER = 130.0, 0.8  # different pairs of words within 10 wor
 DISK_BYTES_A_CELL = 12.0
 COUNTING_BYTES = 400_000_000
 MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do
-PROCESS_BYTES = 600_000_000  # interpreter, Arrow, Numba and its compiler, Dask, Prefect, and the process of its server
+PROCESS_BYTES = 560_000_000  # interpreter, Arrow, Numba and its compiler, Dask, Prefect, and the process of its server
 WORD_BYTES = 100  # of a word in training: its text, count, noise, and when it is merged
 READING_BYTES = 60_000_000  # a block, a row group and the character table for each worker
 

@@ -369,3 +369,12 @@ def test_train__interrupted_in_training_ends_at_once_and_in_order(
     (line,) = [line.split() for line in project.run("show", "--store", tmp_path / "store").out.splitlines() if "interrupted" in line]
     assert (tmp_path / "store" / RUNS / line[0] / JOURNAL).is_file()
     assert_store_is_whole(tmp_path / "store")
+
+
+def test_train__interrupted_with_a_server_of_its_own_says_nothing_more(trained: tuple[Project, Finished], tmp_path: Path) -> None:
+    """The server is gone before Prefect would send what it logged."""
+    project = new_project(tmp_path, trained[0].directory / "small.txt", "")
+    shutil.copytree(trained[0].store, project.store)
+    finished = signalled(project, signal.SIGINT, lambda event: (event["event"], event["step"]) == ("StepAdvanced", "train"), *LONG)
+    assert finished.exit_code == INTERRUPTED, finished.err
+    assert finished.err.splitlines() == ["Interrupted. Finished steps are kept; the same command goes on from there."]

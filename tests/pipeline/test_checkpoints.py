@@ -137,12 +137,14 @@ def test_newest__is_only_for_who_makes_the_same(tmp_path: Path) -> None:
 def test_due__keeps_writing_below_a_twentieth_of_the_time(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, 10.0)
     assert not checkpoints.due
-    checkpoints.last -= 11.0
+    checkpoints.started = checkpoints.last = checkpoints.last - 11.0
     assert checkpoints.due
     checkpoints.cost_s = 2.0
     assert not checkpoints.due
-    checkpoints.last -= 30.0
+    checkpoints.started -= 30.0
     assert checkpoints.due
+    checkpoints.total_s = 1.0
+    assert not checkpoints.due
 
 
 def test_due__waits_longer_for_a_first_one_that_will_be_large(tmp_path: Path) -> None:

@@ -155,10 +155,11 @@ class Training:
             else:
                 position.pause(state)
             position.training_s = self.before_s + self.progress.elapsed_s
-            if self._must_stop():
+            asked = self.interruption.asked  # looked at once: it may come any time
+            if asked or self.job.checkpoints.due:
                 position.n_checkpoints += 1
                 self.job.checkpoints.try_write(position.n_checkpoints, asdict(position), self.made_by, self.trainer.save)
-            if self.interruption.asked:
+            if asked:
                 raise KeyboardInterrupt
         return position
 

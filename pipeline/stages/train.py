@@ -172,9 +172,10 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
         _watch(job, tallies, position, loss_at_zero)
         figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
         progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
-        if interruption.asked or job.checkpoints.due:
+        asked = interruption.asked  # looked at once: it may come any time
+        if asked or job.checkpoints.due:
             job.checkpoints.try_write(position.n_blocks, asdict(position), made_by, trainer.save)
-        if interruption.asked:
+        if asked:
             raise KeyboardInterrupt
     return position
 

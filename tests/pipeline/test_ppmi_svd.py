@@ -204,7 +204,8 @@ def test_ppmi_svd__finds_counts_of_another_vocabulary(tmp_path: Path) -> None:
     assert "cells-" in str(failure.value)
 
 
-def test_ppmi_svd__tells_how_far_it_is_and_stops_when_it_is_interrupted(tmp_path: Path) -> None:
+def test_ppmi_svd__tells_how_far_it_is_and_stops_when_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.progress.SECONDS_BETWEEN_EVENTS", 0.0)
     events: list[Event] = []
     with listening(events.append):
         STAGE.build(job_of(tmp_path, random_counts(N_WORDS, 9)))

@@ -82,8 +82,8 @@ def main() -> None:
     )
     model.build_vocab(corpus_file=str(tokens))
     counted = time.perf_counter()
-    # From a file each of gensim's threads takes its own sentences as a share of all: of two, the learning rate falls to a tenth in 5 epochs,
-    # not to nothing. A count for each thread makes its schedule the one that was asked for.
+    # From a file each of gensim's threads takes its own sentences as a share of all: with two, the learning rate falls to a tenth in 5
+    # epochs, not to nothing. A count for each thread makes its schedule the one that was asked for.
     total_words, total_sentences = model.corpus_total_words, model.corpus_count // settings.workers
     model.train(corpus_file=str(tokens), total_words=total_words, total_examples=total_sentences, epochs=settings.epochs)
     trained = time.perf_counter()

@@ -29,6 +29,10 @@ from kernels.utf8 import closer_width, decode_utf8, encode_utf8, white_width
 from kernels.words import LONG_KEY, MULTIPLIER, Bytes, Integer, Words, ascii_run, key_of, same_bytes
 
 PIECE_BYTES = 1 << 17
+# Flags beside the code points of a table of characters.
+ALONE = 1 << 24  # a token of its own
+ATTACHED = 1 << 25  # belongs to such a token when it directly follows
+_POINT = (1 << 21) - 1
 _PAD = 16  # zero bytes that may be read behind the end of a buffer
 _FIRST_SLOTS = 1 << 12
 
@@ -37,23 +41,32 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 @inlined
 def _token_character(text: Bytes, at: Integer, table: NDArray[np.int32]) -> tuple[np.int64, Integer, Integer]:
-    """The code point to write for the character at `text[at]` (0: no token character), its own code point, its width."""
+    """The table's entry for the character at `text[at]` (0: no token character), its own code point, its width."""
     point, width = decode_utf8(text, at)
     return np.int64(table[point if point < table.size else 0]), point, width
 
 
 @inlined
-def _read_token(text: Bytes, at: Integer, table: NDArray[np.int32], out: Bytes, start: Integer) -> tuple[Integer, Integer]:
-    """The place behind the token at `text[at]`, and the length of its bytes, written from `out[start]` on (in place)."""
+def _read_token(text: Bytes, at: Integer, table: NDArray[np.int32], out: Bytes, start: Integer) -> tuple[Integer, Integer, bool]:
+    """The place behind the token at `text[at]`, the length of its bytes, written from `out[start]` on (in place), and whether another
+    token begins at that place.
+    """
     tail = start
+    alone = np.int64(0)  # ALONE when the token's first character is
     while True:
         written, point, width = _token_character(text, at, table)
         if written == 0:
-            is_apostrophe = tail > start and (point == 0x27 or point == 0x2019)  # noqa: PLR1714 (a tuple would be built)
-            if not is_apostrophe or _token_character(text, at + width, table)[0] == 0:
-                return at, tail - start
+            joins = tail > start and alone == 0 and (point == 0x27 or point == 0x2019)  # noqa: PLR1714 (a tuple would be built)
+            if not joins:
+                return at, tail - start, False
+            following = _token_character(text, at + width, table)[0]
+            if following == 0 or following & ALONE:
+                return at, tail - start, False
             written = np.int64(0x27)
-        tail += encode_utf8(written, out, tail)
+        elif (written | alone) >= ALONE and tail > start and (written & ALONE or (alone and not written & ATTACHED)):
+            return at, tail - start, True
+        alone |= written & ALONE
+        tail += encode_utf8(written & _POINT, out, tail)
         at += width
 
 
@@ -129,7 +142,8 @@ def read_piece(
     n
         The number of bytes to read; they hold whole lines, and perhaps the text's last line without its end.
     table
-        int32 (C): the code point to write for each token character, 0 for every other; entry 0 is 0.
+        int32 (C): the code point to write for each token character, with ALONE or ATTACHED where that holds, beyond ASCII only; 0 for
+        every other; entry 0 is 0.
     split
         Whether sentences end inside lines.
     folded
@@ -137,7 +151,8 @@ def read_piece(
     slots, keys, offsets, arena
         The token table, changed in place: int32 (S) codes by hash, -1 when free; uint64 (T) keys by code; int64 (T + 1) places in the
         arena; uint8 bytes of the tokens, a multiple of 8, 8-byte aligned, with 16 bytes spare. After n // 2 + 1 new tokens and 3 n / 2 new
-        bytes there is room left, also among the slots. (Lower-casing makes U+023A and U+023E 3 bytes of 2; no character grows more.)
+        bytes there is room left, also among the slots. (Lower-casing makes U+023A and U+023E 3 bytes of 2; no character grows more. Two
+        tokens have a separator between them, or one is a character that stands alone, of 3 bytes or more.)
     n_tokens
         Tokens in the table at entry.
     codes
@@ -155,8 +170,9 @@ def read_piece(
         length, key = ascii_run(words, at)
         at += length
         byte = text[at]
+        another = False
         if byte == 0x27 or byte >= 0x80:
-            at, length = _read_token(text, start, table, folded, n + _PAD)
+            at, length, another = _read_token(text, start, table, folded, n + _PAD)
             start = n + _PAD
             byte = text[at]
             if length > 0:
@@ -170,7 +186,7 @@ def read_piece(
                 _append(folded, start, length, arena, offsets, n_tokens)
         if byte == 0x20:
             at += 1
-        elif at < n:
+        elif at < n and not another:
             at, ends = _cross_separator(text, at, n, split)
             if ends < 0:
                 return at, n_tokens, n_codes, n_borders, n_empty

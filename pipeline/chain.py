@@ -11,7 +11,7 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
     tokenizer = {"definition": TOKENIZER_VERSION, "unicode": UNICODE_VERSION}
     steps = [
         Step("snapshot", snapshot.STAGE, configuration.corpus, {}, {}),
-        Step("tokenize", tokenize.STAGE, configuration.tokenize, configuration.tokenize.model_dump() | tokenizer, {}),
+        Step("tokenize", tokenize.STAGE, configuration.tokenize, configuration.tokenize.parameters() | tokenizer, {}),
     ]
     text = "tokenize"
     for number, threshold in enumerate(configuration.phrases.thresholds, 1):

@@ -6,7 +6,26 @@ A stage's section is its semantic parameters and goes into its key. How to run (
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from pipeline.configured_files import digest_of_tokenizer, single_words, version_of_tokenizer, words_of
+from pipeline.keys import digest_of
+
+
+class Normalization(StrEnum):
+    """The Unicode form that text is brought to: as it is, canonical composition, or compatibility composition (Annex #15)."""
+
+    NONE = "none"
+    NFC = "nfc"
+    NFKC = "nfkc"
+
+
+class Digits(StrEnum):
+    """What becomes of decimal digits: kept as they are, separators like punctuation, or all 0."""
+
+    KEEP = "keep"
+    DROP = "drop"
+    MAP = "map"
 
 
 class PhraseScorer(StrEnum):
@@ -126,12 +145,80 @@ class Corpus(Section):
 
 
 class Tokenize(Section):
-    """Text into tokens: runs of Unicode letters, digits and inner apostrophes."""
+    """Text into tokens and sentences; `characters.py` defines both. The options act in this order: `normalize`, `split_sentences`,
+    `lowercase` and `digits`, `tokenizer`, `stop_words`, `min_sentence_tokens`.
+    """
 
+    tokenizer: str = "unicode"
+    """unicode: runs of letters, digits, inner apostrophes; characters: the same, but ideographs and hiragana singly; or module:function."""
+    tokenizer_argument: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
+    """Of module:function: the text that it is called with."""
+    tokenizer_file: str = ""
+    """Of module:function: a file such as tokenizer.json, whose path it is called with instead; its content counts, not its path."""
+    tokenizer_sha256: Annotated[str, Field(validate_default=True)] = ""
+    """The digest of tokenizer_file; filled in when it is left out."""
+    tokenizer_version: Annotated[str, Field(validate_default=True, coerce_numbers_to_str=True)] = ""
+    """Of module:function and all that it uses: text is tokenized anew when this changes. Filled in for pipeline.hugging_face."""
+    normalize: Normalization = Normalization.NONE
+    """none, nfc or nfkc: the Unicode form that text is brought to first."""
     lowercase: bool = True
     """Lower-case every token."""
+    digits: Digits = Digits.KEEP
+    """keep; drop: digits separate words, as in the scripts of word2vec and fastText; map: every digit becomes 0."""
     split_sentences: bool = False
     """End a sentence at . ! ? before white space too, not only at the end of a line."""
+    stop_words: Annotated[tuple[str, ...], BeforeValidator(words_of), AfterValidator(single_words)] = ()
+    """Words that are left out: a list, or a file with one a line. They are lower-cased if the text is."""
+    min_sentence_tokens: Annotated[int, Field(ge=1)] = 1
+    """Sentences that are shorter, without their stop words, are left out."""
+
+    @property
+    def function(self) -> tuple[str, str] | None:
+        """Module and name of the user's function, if the tokenizer is one."""
+        module, colon, name = self.tokenizer.partition(":")
+        return (module, name) if colon else None
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _known(cls, tokenizer: str) -> str:
+        module, colon, name = tokenizer.partition(":")
+        is_function = bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+        if not is_function and tokenizer not in ("unicode", "characters"):
+            raise ValueError("unicode, characters or module:function")
+        return tokenizer
+
+    @field_validator("tokenizer_sha256")
+    @classmethod
+    def _digest(cls, digest: str, info: ValidationInfo) -> str:
+        path = info.data.get("tokenizer_file")
+        return digest_of_tokenizer(path) if path and not digest else digest
+
+    @field_validator("tokenizer_version")
+    @classmethod
+    def _version(cls, version: str, info: ValidationInfo) -> str:
+        return version or version_of_tokenizer(info.data.get("tokenizer", ""))
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Tokenize":
+        if self.function is None:
+            if self.tokenizer_argument or self.tokenizer_file or self.tokenizer_sha256 or self.tokenizer_version:
+                raise ValueError(f"{self.tokenizer} takes no argument, file or version: they are of module:function")
+            return self
+        if not self.tokenizer_version:
+            raise ValueError("a tokenizer_version, in your own words: without it nobody could tell that the function has changed")
+        if self.tokenizer_argument and self.tokenizer_file:
+            raise ValueError("the function is called with tokenizer_argument or with the path of tokenizer_file, not with both")
+        if self.tokenizer_sha256 and not self.tokenizer_file:
+            raise ValueError("tokenizer_sha256 is the digest of a tokenizer_file, and there is none")
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        """What changes the result: words and files by their content."""
+        unused = {"tokenizer_file", "stop_words"}
+        if self.function is None:
+            unused |= {"tokenizer_argument", "tokenizer_sha256", "tokenizer_version"}
+        words = sorted(set(self.stop_words))
+        return self.model_dump(exclude=unused) | {"stop_words": digest_of(words) if words else ""}
 
 
 class Phrases(Section):

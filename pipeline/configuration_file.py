@@ -110,7 +110,7 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         found = values.get(name)
         return found if isinstance(found, dict) else {}
 
-    corpus, train, evaluate, store = section("corpus"), section("train"), section("evaluate"), section("store")
+    corpus, tokenize, train, evaluate, store = map(section, ("corpus", "tokenize", "train", "evaluate", "store"))
     if isinstance(corpus.get("paths"), str):
         corpus["paths"] = [corpus["paths"]]
     if isinstance(corpus.get("paths"), list):
@@ -118,8 +118,9 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     for key in ("analogies", "similarity"):
         if isinstance(evaluate.get(key), list):
             evaluate[key] = [anchor(name) if is_path(name) else name for name in evaluate[key]]
-    if train.get("initial"):
-        train["initial"] = anchor(train["initial"])
+    for of_section, key in ((tokenize, "tokenizer_file"), (tokenize, "stop_words"), (train, "initial")):
+        if of_section.get(key):
+            of_section[key] = anchor(of_section[key])
     if "path" in store:
         store["path"] = anchor(store["path"])
 

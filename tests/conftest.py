@@ -23,9 +23,9 @@ ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("corpus2vec")
 
 
-def sample_lines(n_lines: int) -> list[str]:
-    """The first paragraphs of the shipped sample."""
-    with lzma.open(ROOT / "data" / "wiki-20mb.txt.xz", "rt", encoding="utf-8") as lines:
+def sample_lines(n_lines: int, name: str = "wiki-20mb.txt.xz") -> list[str]:
+    """The first paragraphs of a shipped sample."""
+    with lzma.open(ROOT / "data" / name, "rt", encoding="utf-8") as lines:
         return list(itertools.islice(lines, n_lines))
 
 

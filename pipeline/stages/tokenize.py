@@ -5,15 +5,12 @@ A shard whose bytes were tokenized before, under any name, is found by its conte
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from kernels.tokens import PIECE_BYTES, TokenTable
+from kernels.tokens import PIECE_BYTES
 from pipeline.artifact import Tally
-from pipeline.characters import character_table
 from pipeline.configuration import Tokenize
 from pipeline.corpus import Observed, SourceShard
 from pipeline.errors import InputError
@@ -22,6 +19,7 @@ from pipeline.sources import invalid_text_error, read_blocks
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
 from pipeline.tables import Text
 from pipeline.text import write_shard
+from pipeline.tokenizers import new_tokenizer
 
 
 def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
@@ -35,17 +33,25 @@ def build(job: Job[Tokenize]) -> Outcome:
     Raises
     ------
     InputError
-        When the file is not UTF-8 text, or its archive is damaged.
+        When the file is not UTF-8 text, or its archive is damaged, or the file of a tokenizer has changed.
+    ConfigurationError
+        When a stop word is not one token, or a tokenizer of the user's cannot be made, or fails.
     """
     reading = _Reading(job.material, job.settings)
     sentences, lexicon, n_counted = write_shard(job.directory, "", reading.texts(), reading.tokens())
     reading.check_unchanged()
+    short, left_out = reading.table.dropped_sentences, reading.table.dropped_tokens
     return Outcome(
         (sentences, lexicon),
         (
             reading.bytes_tally(),
-            Tally("sentences", reading.n_sentences, sentences.n_rows, {"without a token": reading.n_empty}),
-            Tally("tokens", reading.n_tokens, n_counted),
+            Tally(
+                "sentences",
+                reading.n_sentences + sum(short.values()),
+                sentences.n_rows,
+                {"without a token": reading.n_empty} | short,
+            ),
+            Tally("tokens", reading.n_tokens + sum(left_out.values()), n_counted, left_out),
         ),
         {"tokens": reading.n_tokens, "text_bytes": reading.n_bytes},
     )
@@ -56,7 +62,7 @@ class _Reading:
 
     def __init__(self, shard: SourceShard, settings: Tokenize) -> None:
         self.shard = shard
-        self.table = TokenTable(_characters(settings.lowercase), split_sentences=settings.split_sentences)
+        self.table = new_tokenizer(settings)
         self.n_mark = 0 if shard.compression or shard.start else _mark_bytes(shard)
         self.n_bytes = self.n_tokens = self.n_sentences = self.n_empty = 0
 
@@ -107,12 +113,6 @@ class _Reading:
 def _mark_bytes(shard: SourceShard) -> int:
     with shard.path.open("rb") as file:
         return len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
-
-
-@cache
-def _characters(lowercase: bool) -> npt.NDArray[np.int32]:
-    """The table of characters, made once: it takes 50 ms, most of the time of a small shard. Only read from here on."""
-    return character_table(lowercase)
 
 
 def _pieces(block: bytes) -> Iterator[memoryview]:

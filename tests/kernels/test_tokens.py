@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 from kernels.tokens import PIECE_BYTES, TokenTable
 from kernels.words import key_of
 from pipeline.characters import character_table
+from pipeline.configuration import Digits
 from tests.reference.tokens import first_invalid, read_text
 
-TABLES = {lowercase: character_table(lowercase) for lowercase in (False, True)}
+TABLES = {
+    (lowercase, digits, alone): character_table(lowercase, digits, stand_alone=alone)
+    for lowercase, digits, alone in ((False, "keep", False), (True, "keep", False), (True, "map", True), (False, "drop", True))
+    for digits in [Digits(digits)]
+}
+PLAIN = TABLES[True, Digits.KEEP, False]
 WIKI = Path(__file__).parents[2] / "data" / "wiki-20mb.txt.xz"
 
 BY_CATEGORY = defaultdict(list)
@@ -23,7 +29,7 @@ for code in range(1, 0x30000):
     BY_CATEGORY[unicodedata.category(chr(code))].append(chr(code))
 del BY_CATEGORY["Cs"]  # UTF-8 cannot hold them
 CHARACTERS = st.one_of(
-    st.sampled_from("aZé0' ’.!?\n\r\t \"')]}»”。！？한ḉ\u3000\u00a0\u2028ȺȾİΣßẞK٣"),
+    st.sampled_from("aZé0' ’.!?\n\r\t \"')]}»”。！？한ḉ\u3000\u00a0\u2028ȺȾİΣßẞK٣中々はカー\u3099\u302a\ufe00𠀀"),
     st.sampled_from("abcdefgh"),
     # Twenty of each category, first and last included.
     st.sampled_from([group[i * (len(group) - 1) // 19] for group in BY_CATEGORY.values() for i in range(20)]),
@@ -61,9 +67,9 @@ def words_of(table):
     return [bytes(content[begin:end]).decode() for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
 
 
-def read(pieces, lowercase=True, split=False):
+def read(pieces, lowercase=True, split=False, digits="keep", alone=False):
     """The sentences as lists of strings, the number of empty ones, the codes of everything, and the words by code."""
-    table = TokenTable(TABLES[lowercase], split_sentences=split)
+    table = TokenTable(TABLES[lowercase, digits, alone], split_sentences=split)
     codes, lengths, n_empty = [], [], 0
     for piece in pieces:
         some, offsets, empty, invalid = table.add(np.frombuffer(piece, np.uint8))
@@ -97,6 +103,24 @@ def cut(data, n_bytes):
 @example("İSTANBUL Straẞe ΣΑΣ Å ⅷ ² Ⅷ ㎏ \U000e0100 \U0003ffff", True, False)
 def test_token_table__equals_the_reference(text, lowercase, split):
     assert read([text.encode()], lowercase, split)[:2] == read_text(text, lowercase, split)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, st.sampled_from([options for options in TABLES if options[2]]), st.booleans())
+@example("中文abc中'a a'中 中’々 カタカナ中はがは\u3099は\u3099\u3099'a ー々\u302a。中", (True, "map", True), True)
+@example("b2b 3'a 1990's ٣٤ 年10月 a1'1b", (False, "drop", True), False)
+@example("b2b 3'a 1990's ٣٤ 年10月 a1'1b", (True, "map", True), False)
+@example("あ𠀀い\n。は 中", (True, "map", True), True)
+def test_token_table__equals_the_reference_with_characters_that_stand_alone_and_other_digits(text, options, split):
+    lowercase, digits, alone = options
+    found = read([text.encode()], lowercase, split, digits, alone)
+    assert found[:2] == read_text(text, lowercase, split, digits, alone)
+    assert len(set(found[3])) == len(found[3])
+
+
+@pytest.mark.parametrize("text", ["中" * 5_000, "a中" * 5_000, "a中'a" * 3_000, "a𠀀 中\u3099b\n" * 2_000])
+def test_token_table__has_room_for_tokens_without_separators(text):
+    assert read([text.encode()], True, False, "map", True)[:2] == read_text(text, True, False, "map", True)
 
 
 def test_token_table__knows_characters_of_every_block():
@@ -199,20 +223,20 @@ def test_token_table__finds_the_first_invalid_byte(defect, before, split):
         data = before.encode() + defect + after
         expected = first_invalid(data)
         assert expected >= 0
-        table = TokenTable(TABLES[True], split_sentences=split)
+        table = TokenTable(PLAIN, split_sentences=split)
         assert table.add(np.frombuffer(data, np.uint8))[3] == expected
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=4), TEXTS.map(str.encode)), max_size=6).map(b"".join), st.booleans())
 def test_token_table__agrees_with_pythons_decoder_on_any_bytes(data, split):
-    table = TokenTable(TABLES[True], split_sentences=split)
+    table = TokenTable(PLAIN, split_sentences=split)
     invalid = table.add(np.frombuffer(data, np.uint8))[3]
     assert invalid == first_invalid(data)
 
 
 def test_token_table__is_whole_after_invalid_bytes():
-    table = TokenTable(TABLES[True], split_sentences=False)
+    table = TokenTable(PLAIN, split_sentences=False)
     codes, offsets, _, invalid = table.add(np.frombuffer(b"one two\nthree \xff four", np.uint8))
     assert (codes.tolist(), offsets.tolist(), invalid) == ([0, 1, 2], [0, 2], 14)
     assert table.add(np.frombuffer(b"four three", np.uint8))[0].tolist() == [3, 2]
@@ -220,7 +244,7 @@ def test_token_table__is_whole_after_invalid_bytes():
 
 
 def test_token_table__hands_out_arrays_that_do_not_change():
-    table = TokenTable(TABLES[True], split_sentences=False)
+    table = TokenTable(PLAIN, split_sentences=False)
     codes, offsets, _, _ = table.add(np.frombuffer(b"a b\nc", np.uint8))
     before = table.tokens()
     table.add(np.frombuffer(b"d e f g\nh\ni", np.uint8))

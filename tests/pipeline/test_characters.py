@@ -5,8 +5,10 @@ import unicodedata
 import numpy as np
 import pytest
 
-from pipeline.characters import TABLE_SIZE, TOKENIZER_VERSION, UNICODE_VERSION, character_table
-from tests.reference.tokens import is_token_character
+from kernels.tokens import ALONE, ATTACHED
+from pipeline.characters import TABLE_SIZE, TOKENIZER_VERSION, UNICODE_VERSION, character_table, replacements
+from pipeline.configuration import Digits
+from tests.reference.tokens import is_token_character, stands_alone, written
 
 
 @pytest.mark.parametrize("lowercase", [False, True])
@@ -16,6 +18,32 @@ def test_character_table__equals_the_definition_everywhere(lowercase):
     assert table.dtype == np.int32
     assert table.shape == (TABLE_SIZE,)
     np.testing.assert_array_equal(table, expected)
+
+
+@pytest.mark.parametrize("digits", [Digits.DROP, Digits.MAP])
+def test_character_table__knows_digits_and_characters_that_stand_alone_everywhere(digits):
+    def entry(character: str) -> int:
+        if not is_token_character(character, digits):
+            return 0
+        is_mark = unicodedata.category(character)[0] == "M"
+        return ord(written(character, True, digits)) | (ALONE if stands_alone(character) else ATTACHED if is_mark else 0)
+
+    table = character_table(True, digits, stand_alone=True)
+    np.testing.assert_array_equal(table, [entry(chr(code)) for code in range(TABLE_SIZE)])
+    assert (table[:0x80] < 0x80).all()
+    assert table.dtype == np.int32
+
+
+@pytest.mark.parametrize(("lowercase", "digits"), [(True, Digits.KEEP), (False, Digits.DROP), (True, Digits.MAP), (False, Digits.KEEP)])
+def test_replacements__do_to_every_character_what_the_table_does(lowercase, digits):
+    changes = replacements(lowercase, digits)
+    table = character_table(lowercase, digits)
+    for code in range(TABLE_SIZE):
+        if is_token_character(chr(code)):
+            expected = written(chr(code), lowercase, digits) if table[code] else " "
+            assert chr(code).translate(changes) == expected
+        else:
+            assert code not in changes
 
 
 def test_character_table__lower_cases_to_token_characters_only():

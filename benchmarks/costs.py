@@ -70,13 +70,17 @@ def compile_seconds(scratch: Path, negatives: int, *, per_pair: bool) -> dict[st
     return {"cold_s": round(found[0], 2), "cached_s": round(found[1], 2)}
 
 
+def command(name: str, store: Path, text: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """What `subprocess` needs to run one of our commands, which prints JSON."""
+    settings = {"corpus.paths": str(text)} | {key.replace("__", "."): value for key, value in values.items()}
+    arguments = [str(COMMAND), name, "--json", *(f"--set={key}={value}" for key, value in settings.items())]
+    return {"args": arguments, "env": os.environ | {"CORPUS2VEC_STORE": str(store)}, "text": True}
+
+
 def train(store: Path, text: Path, *, floor: bool = True, **values: Any) -> dict[str, Any]:
     """Project and train by the real commands; memory is that of all processes while the train step runs."""
-    settings = {"corpus.paths": str(text)} | {name.replace("__", "."): value for name, value in values.items()}
-    arguments = [f"--set={key}={value}" for key, value in settings.items()]
-    environ = os.environ | {"CORPUS2VEC_STORE": str(store)}
     shutil.rmtree(store / "train", ignore_errors=True)
-    child = subprocess.Popen([str(COMMAND), "train", "--json", *arguments], env=environ, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(**command("train", store, text, values), stdout=subprocess.PIPE)
     peak, peak_mb, projected = [0], 0.0, 0
     threading.Thread(target=watch_memory, args=(child.pid, peak), daemon=True).start()
     record: dict[str, Any] = {}
@@ -84,7 +88,7 @@ def train(store: Path, text: Path, *, floor: bool = True, **values: Any) -> dict
         event = json.loads(line)
         step = event.get("step"), event.get("event")
         if step == ("train", "StepStarted"):
-            done = subprocess.run([str(COMMAND), "plan", "--json", *arguments], env=environ, check=True, capture_output=True, text=True)
+            done = subprocess.run(**command("plan", store, text, values), check=True, capture_output=True)
             projected = next(row["memory"] for row in json.loads(done.stdout) if row["step"] == "train")
             peak[0] = 0
         if step == ("train", "StepFinished"):
@@ -114,14 +118,9 @@ def train(store: Path, text: Path, *, floor: bool = True, **values: Any) -> dict
 
 def stop_seconds(store: Path, text: Path, number: signal.Signals, **values: Any) -> float:
     """Seconds from a signal in training to the end of the command."""
-    settings = {"corpus.paths": str(text)} | {name.replace("__", "."): value for name, value in values.items()}
-    arguments = [f"--set={key}={value}" for key, value in settings.items()]
-    environ = os.environ | {"CORPUS2VEC_STORE": str(store)}
     for left in ("train", CHECKPOINTS):
         shutil.rmtree(store / left, ignore_errors=True)
-    child = subprocess.Popen(
-        [str(COMMAND), "train", "--json", *arguments], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen(**command("train", store, text, values), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for line in child.stdout or ():
         event = json.loads(line)
         if (event.get("step"), event.get("event")) == ("train", "StepAdvanced"):
@@ -173,7 +172,7 @@ def main() -> None:
     with lzma.open(text, "rt", encoding="utf-8") as lines:
         tiny.write_text("".join(itertools.islice(lines, 300)), encoding="utf-8")
     for values in cases.values():  # the compiler takes memory of its own, once
-        train(settings.scratch / "tiny", tiny, floor=False, **values)
+        subprocess.run(**command("train", settings.scratch / "tiny", tiny, values), check=True, stdout=subprocess.DEVNULL)
     runs = {name: train(store, text, **values) for name, values in cases.items()}
     if settings.large:
         made = large_text(settings.scratch / "large.txt")

@@ -153,8 +153,10 @@ class _Task:
 
 
 def build_on_worker(task: _Task) -> Artifact:
-    """Build one artifact where this is called; its build uses no other workers."""
-    return build_artifact(task.store, task.step, task.wanted, task.inputs, InPlace())
+    """Build one artifact where this is called, without other workers. A task that is done again finds what it made before."""
+    return task.store.find(task.step.stage.name, task.wanted.key) or build_artifact(
+        task.store, task.step, task.wanted, task.inputs, InPlace()
+    )
 
 
 def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Artifact:

@@ -81,10 +81,14 @@ class DaskWorkers:
         here = items[: self._n_here()]
         results = InPlace().map(function, here, on_done)
         futures = client.map(function, items[len(here) :], pure=False)
+        places = {future.key: place for place, future in enumerate(futures)}
+        found: dict[int, R] = {}
         try:
             for future in as_completed(futures):
-                on_done(future.result())
-            results += client.gather(futures)
+                result = found[places[future.key]] = future.result()
+                # The scheduler forgets it: what is still wanted of a worker that dies would be done again.
+                future.release()
+                on_done(result)
         except KilledWorker as error:
             raise WorkerError(
                 "Workers died over a task again and again.",
@@ -95,7 +99,7 @@ class DaskWorkers:
             ) from error
         finally:
             client.cancel(futures)
-        return results
+        return results + [found[place] for place in range(len(futures))]
 
     def cluster_client(self) -> Any:
         """See `Workers.cluster_client`."""

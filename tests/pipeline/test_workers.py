@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import dask.config
@@ -154,3 +156,32 @@ def test_dask_workers__say_that_workers_die_over_a_task() -> None:
         pytest.raises(WorkerError, match="again and again"),
     ):
         workers.map(die, [1, 2], lambda n: None)
+
+
+def note(task: tuple[int, Path]) -> int:
+    """Leaves a file for every time that it is done."""
+    number, directory = task
+    time.sleep(0.05)
+    (directory / f"{number}-{time.time_ns()}").touch()
+    return number
+
+
+def test_map__does_nothing_again_that_had_come_back_when_a_worker_died(tmp_path: Path) -> None:
+    heard: list[int] = []
+
+    with DaskWorkers(Cluster(processes=2)) as workers:
+
+        def listen(number: int) -> None:
+            heard.append(number)
+            if len(heard) == 20:
+                os.kill(workers.map(pid_of, [0, 1], lambda n: None)[1], signal.SIGKILL)
+
+        assert workers.map(note, [(number, tmp_path) for number in range(60)], listen) == list(range(60))
+    assert sorted(heard) == list(range(60))
+    done = Counter(path.name.partition("-")[0] for path in tmp_path.iterdir())
+    assert len(done) == 60
+    assert {done[str(number)] for number in heard[:20]} == {1}
+
+
+def pid_of(_: int) -> int:
+    return os.getpid()

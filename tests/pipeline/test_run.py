@@ -5,6 +5,8 @@ import hashlib
 import itertools
 import json
 import lzma
+import os
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,14 +14,14 @@ import pytest
 from distributed import LocalCluster
 
 from pipeline.artifact import Artifact
-from pipeline.configuration import Configuration
+from pipeline.configuration import Cluster, Configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted, listening
 from pipeline.run import Run, evaluate_model
 from pipeline.schemas import PAIRS, PHRASES, VOCABULARY, VOCABULARY_FILE
 from pipeline.store import RUNS
 from pipeline.tables import read_table
-from pipeline.workers import InPlace
+from pipeline.workers import DaskWorkers, InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk
 from tests.reference import pipeline as reference
@@ -160,6 +162,29 @@ def test_run__gives_the_same_bytes_on_a_scheduler_at_an_address(
         assert cluster.scheduler_info["workers"]  # a run that only borrowed the cluster leaves it running
     assert digests(run, "vocabulary", "pairs") == digests(with_phrases, "vocabulary", "pairs")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_run__gives_the_same_bytes_when_a_worker_is_killed_in_every_step(
+    with_phrases: Run, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.progress.SECONDS_BETWEEN_EVENTS", 0.0)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        DaskWorkers(Cluster(address=cluster.scheduler_address)) as workers,
+    ):
+        killed: list[str] = []
+
+        def kill(event: Event) -> None:
+            if isinstance(event, StepAdvanced) and event.step not in killed:
+                killed.append(event.step)
+                os.kill(max(workers.cluster_client().run(os.getpid).values()), signal.SIGKILL)
+
+        with listening(kill):
+            configuration = configured(text, corpus__shard_mb=0.02, phrases__thresholds=[8.0, 4.0])
+            run = walk(configuration, tmp_path, workers, last="pairs")
+    assert killed == ["tokenize", "phrases-1", "phrases-2", "pairs"]
+    assert digests(run, "vocabulary", "pairs") == digests(with_phrases, "vocabulary", "pairs")
+    assert {path.name for path in tmp_path.rglob("*") if path.name.startswith(".")} == set()
 
 
 @pytest.mark.parametrize("shard_mb", [0.002, 0.03, 4096])

@@ -119,7 +119,7 @@ class Run:
         self.noise = build_alias(frequency[:n_words] ** 0.75)
         self.matrices = [new_vectors(n_words, n_dimensions) for _ in range(2)]
         for number, matrix in enumerate(self.matrices):
-            fill_initial(matrix, n_dimensions, np.uint64(number))
+            fill_initial(matrix, n_dimensions, 0.5, np.uint64(number))
             np.multiply(matrix, np.float32(n_dimensions**0.5), out=matrix)
         size, plane = group_size(self.n_outputs, WIDTH), plane_floats(self.n_outputs, WIDTH)
         self.signs = np.full(-(-self.n_outputs // size) * plane, -1.0, np.float32)

@@ -23,9 +23,9 @@ def new_vectors(n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
 
 
 @kernel
-def fill_initial(vectors: NDArray[np.float32], n_dimensions: int, key: np.uint64) -> None:
-    """Fill the first D columns in place with uniform draws from [-0.5, 0.5) / D, each a function of (key, row, column) alone."""
+def fill_initial(vectors: NDArray[np.float32], n_dimensions: int, reach: float, key: np.uint64) -> None:
+    """Fill the first D columns in place with uniform draws from [-reach, reach) / D, each a function of (key, row, column) alone."""
     for row in range(vectors.shape[0]):
         row_key = derive_key(key, np.uint64(row))
         for column in range(n_dimensions):
-            vectors[row, column] = np.float32((uniform_unit(row_key, np.uint64(column)) - 0.5) / n_dimensions)
+            vectors[row, column] = np.float32((uniform_unit(row_key, np.uint64(column)) - 0.5) * 2.0 * reach / n_dimensions)

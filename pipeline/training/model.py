@@ -22,6 +22,10 @@ INPUT_FILE, OUTPUT_FILE = "input.npy", "output.npy"
 COMMON_DIMENSIONS = (50, 100, 128, 200, 256, 300)  # have machine code of their own, some per cent faster at 100; all others share one
 
 
+# How far from 0 the numbers of the first input vectors may be, times D: as in word2vec, and where a window is a mean (docs/decisions/0004).
+REACH, MEAN_REACH = 0.5, 4.0
+
+
 # V words, D dimensions
 class Model:
     """Word vectors in training."""
@@ -34,7 +38,9 @@ class Model:
         seed = np.uint64(settings.seed)
         # Numba returns a Python int, and takes one for signed after a small one was seen: half of all keys would not fit.
         initial_key, noise_key = (np.uint64(derive_key(seed, np.uint64(purpose))) for purpose in (Purpose.INITIAL, Purpose.NOISE))
-        fill_initial(self.input, settings.dimensions, initial_key)
+        what = kind(settings)
+        reach = MEAN_REACH if what.cbow and what.divides_hidden and what.n_negatives else REACH
+        fill_initial(self.input, settings.dimensions, reach, initial_key)
         self.targets = targets(settings, counts, noise_key)
         self.rates = Rates(settings.start_rate, settings.min_learning_rate, n_centres)
 

@@ -243,7 +243,7 @@ def test_trainer__learn_which_words_stand_together(kind):
     tokens = (rng.integers(0, 10, 4000)[:, None] * 2 + np.array([0, 1])).ravel().astype(np.int32)
     offsets, radius = np.arange(0, 8001, 2, dtype=np.int64), np.ones(8000, np.uint8)
     inputs, outputs = new_vectors(20, 10), new_vectors(20, 10)
-    fill_initial(inputs, 10, np.uint64(1))
+    fill_initial(inputs, 10, 0.5, np.uint64(1))
     losses = []
     for epoch in range(5):
         text = Text(tokens, offsets, radius, epoch * 8000)
@@ -274,7 +274,7 @@ def test_trainer__negative_sampling_approaches_pmi_minus_log_k():
     of_word = counts.sum(axis=0)
     noise = noise_of(of_word)
     inputs, outputs = new_vectors(n_words, n_words), new_vectors(n_words, n_words)
-    fill_initial(inputs, n_words, np.uint64(1))
+    fill_initial(inputs, n_words, 0.5, np.uint64(1))
     offsets, radius = np.arange(0, len(tokens) + 1, 2, dtype=np.int64), np.ones(len(tokens), np.uint8)
     for epoch in range(n_epochs):
         text, rates = Text(tokens, offsets, radius, epoch * len(tokens)), Rates(0.05, 1e-4, n_epochs * len(tokens))

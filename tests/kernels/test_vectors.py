@@ -20,8 +20,8 @@ def test_new_vectors__aligns_and_pads_rows():
 
 def test_fill_initial__depends_on_key_row_and_column_only():
     small, large = new_vectors(10, 20), new_vectors(500, 20)
-    fill_initial(small, 20, np.uint64(9))
-    fill_initial(large, 20, np.uint64(9))
+    fill_initial(small, 20, 0.5, np.uint64(9))
+    fill_initial(large, 20, 0.5, np.uint64(9))
     assert np.array_equal(small, large[:10])
     assert not large[:, 20:].any()
     values = large[:, :20].astype(np.float64) * 20
@@ -31,5 +31,7 @@ def test_fill_initial__depends_on_key_row_and_column_only():
     assert abs(values.mean()) < 5 * 0.0029
     assert abs(values.var() - 1 / 12) < 5 * 0.00075
     assert len(np.unique(values)) > 9900
-    fill_initial(small, 20, np.uint64(10))
+    fill_initial(small, 20, 2.0, np.uint64(9))
+    assert np.array_equal(small, 4 * large[:10])
+    fill_initial(small, 20, 0.5, np.uint64(10))
     assert not np.array_equal(small, large[:10])

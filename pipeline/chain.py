@@ -1,8 +1,11 @@
 """The chain of stages, declared once, as data. The flow walks it, the plan walks it, the tests walk it."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from pipeline.characters import TOKENIZER_VERSION, UNICODE_VERSION
-from pipeline.configuration import Configuration, GloveSettings, Model, PpmiSettings
-from pipeline.stage import Step
+from pipeline.configuration import Configuration, GloveSettings, Model, Phrases, PpmiSettings
+from pipeline.stage import Stage, Step
 from pipeline.stages import cooccurrence, evaluate, glove, pairs, phrases, ppmi_svd, snapshot, tokenize, train, vocabulary
 
 
@@ -14,12 +17,24 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
         Step("tokenize", tokenize.STAGE, configuration.tokenize, configuration.tokenize.parameters() | tokenizer, {}),
     ]
     text = "tokenize"
-    for number, threshold in enumerate(configuration.phrases.thresholds, 1):
-        one_pass = configuration.phrases.model_copy(update={"thresholds": (threshold,)})
-        steps.append(Step(f"phrases-{number}", phrases.STAGE, one_pass, one_pass.model_dump(), {"text": text}))
-        text = steps[-1].name
+    for step in _phrases(configuration.phrases, text):
+        steps.append(step)
+        text = step.name
     steps.append(Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}))
     return (*steps, *_training(configuration, text), _evaluation(configuration))
+
+
+def _phrases(settings: Phrases, text: str) -> Iterator[Step]:
+    """One step for each pass, by its threshold or by the table that is given for it."""
+    passes: list[tuple[Stage, Phrases, dict[str, Any]]] = [
+        (phrases.frozen_stage(number), settings, {"delimiter": settings.delimiter}) for number in range(len(settings.frozen))
+    ]
+    for threshold in settings.thresholds:
+        one_pass = settings.model_copy(update={"thresholds": (threshold,)})
+        passes.append((phrases.STAGE, one_pass, one_pass.model_dump(exclude={"frozen"})))
+    for number, (stage, one_pass, parameters) in enumerate(passes, 1):
+        yield Step(f"phrases-{number}", stage, one_pass, parameters, {"text": text})
+        text = f"phrases-{number}"
 
 
 def _training(configuration: Configuration, text: str) -> tuple[Step, Step]:

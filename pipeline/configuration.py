@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.configured_files import digest_of_tokenizer, single_words, version_of_tokenizer, words_of
+from pipeline.configured_files import connector_words_of, digest_of_tokenizer, single_words, version_of_tokenizer, words_of
 from pipeline.keys import digest_of
 
 
@@ -230,13 +230,27 @@ class Phrases(Section):
     """word2vec (scaled by tokens, thresholds near 100), gensim (scaled by vocabulary, near 10) or npmi (-1..1, near 0.5)."""
     min_count: Annotated[int, Field(ge=1)] = 5
     """Words and bigrams seen less often make no phrase; also the discount in the score."""
-    delimiter: Annotated[str, Field(min_length=1, pattern=r"^\S+$")] = "_"
+    delimiter: Annotated[str, Field(min_length=1, pattern=r"^[^\s\x00]+$")] = "_"
     """What stands between the words of a phrase."""
+    connector_words: Annotated[tuple[str, ...], BeforeValidator(connector_words_of), AfterValidator(single_words)] = ()
+    """Words inside a phrase, not at its ends (bank_of_america): a list, a file with one a line, or "english" for gensim's list."""
+    frozen: tuple[str, ...] = ()
+    """Phrases to join without counting, one phrases.parquet of an earlier run for each pass; no other key but delimiter goes with them."""
+
+    @field_validator("connector_words")
+    @classmethod
+    def _in_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(value)))
 
     @model_validator(mode="after")
-    def _npmi_range(self) -> "Phrases":
+    def _possible(self) -> "Phrases":
         if self.scorer is PhraseScorer.NPMI and any(not -1 <= threshold <= 1 for threshold in self.thresholds):
             raise ValueError("thresholds for npmi lie between -1 and 1")
+        if self.frozen:
+            fields = type(self).model_fields
+            given = [name for name in fields if name not in ("frozen", "delimiter") and getattr(self, name) != fields[name].default]
+            if given:
+                raise ValueError(f"frozen phrases are neither counted nor scored: {', '.join(given)} would have no effect")
         return self
 
 
@@ -245,6 +259,15 @@ class Vocabulary(Section):
 
     min_count: Annotated[int, Field(ge=1)] = 5
     """Words seen less often are dropped before anything else."""
+    max_vocabulary: Annotated[int, Field(ge=0)] = 0
+    """Of the others only so many stay, the most frequent, ties by the words' bytes; 0: all."""
+
+    @field_validator("max_vocabulary")
+    @classmethod
+    def _has_pairs(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("0, or at least 2: one word has no other beside it")
+        return value
 
 
 class Pairs(Section):
@@ -435,6 +458,8 @@ class Cluster(Section):
     """A running Dask scheduler, such as tcp://host:8786; its workers must see the same files."""
     checkpoint_s: Annotated[float, Field(gt=0)] = 30.0
     """Seconds of training between two checkpoints, or more where writing one would take over a twentieth of the time."""
+    counting_mb: Annotated[float, Field(gt=0)] = 512.0
+    """MB of memory for counting words and phrases in a process, beside its text and the words that stay; more goes through files."""
 
 
 class Configuration(Section):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.configuration import Configuration, is_path
+from pipeline.configured_files import ENGLISH
 from pipeline.errors import ConfigurationError
 
 
@@ -110,16 +111,22 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         found = values.get(name)
         return found if isinstance(found, dict) else {}
 
-    corpus, tokenize, train, evaluate, store = map(section, ("corpus", "tokenize", "train", "evaluate", "store"))
+    sections = ("corpus", "tokenize", "phrases", "train", "evaluate", "store")
+    corpus, tokenize, phrases, train, evaluate, store = map(section, sections)
     if isinstance(corpus.get("paths"), str):
         corpus["paths"] = [corpus["paths"]]
     if isinstance(corpus.get("paths"), list):
         corpus["paths"] = [anchor(path) for path in corpus["paths"]]
+    if isinstance(phrases.get("frozen"), str):
+        phrases["frozen"] = [phrases["frozen"]]
+    if isinstance(phrases.get("frozen"), list):
+        phrases["frozen"] = [anchor(path) for path in phrases["frozen"]]
     for key in ("analogies", "similarity"):
         if isinstance(evaluate.get(key), list):
             evaluate[key] = [anchor(name) if is_path(name) else name for name in evaluate[key]]
-    for of_section, key in ((tokenize, "tokenizer_file"), (tokenize, "stop_words"), (train, "initial")):
-        if of_section.get(key):
+    files = ((tokenize, "tokenizer_file"), (tokenize, "stop_words"), (phrases, "connector_words"), (train, "initial"))
+    for of_section, key in files:
+        if of_section.get(key) and of_section[key] != ENGLISH:
             of_section[key] = anchor(of_section[key])
     if "path" in store:
         store["path"] = anchor(store["path"])

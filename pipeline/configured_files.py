@@ -12,6 +12,10 @@ from pipeline.keys import digest_of_file
 # Modules of tokenizers that are shipped, and the package whose version is theirs.
 SHIPPED_TOKENIZERS = {"pipeline.hugging_face": "tokenizers"}
 
+# gensim 4.4, models/phrases.py: articles, prepositions, conjunctions.
+ENGLISH_CONNECTOR_WORDS = ("a", "an", "the", "for", "of", "with", "without", "at", "from", "to", "in", "on", "by", "and", "or")
+ENGLISH = "english"  # the name of that list
+
 
 def words_of(value: object) -> object:
     """The words in a file when `value` is its path: UTF-8, one a line, empty lines skipped; anything else as it is.
@@ -28,6 +32,17 @@ def words_of(value: object) -> object:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"a list of words, or a file of UTF-8 text that can be read: {error}") from error
     return [line.strip() for line in lines if line.strip()]
+
+
+def connector_words_of(value: object) -> object:
+    """gensim's list when `value` is its name; else as `words_of` has it.
+
+    Raises
+    ------
+    ValueError
+        When a file cannot be read.
+    """
+    return ENGLISH_CONNECTOR_WORDS if value == ENGLISH else words_of(value)
 
 
 def single_words(words: Sequence[str]) -> Sequence[str]:

@@ -11,6 +11,7 @@ from pipeline.artifact import Link
 from pipeline.configuration import Configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.evaluation_sets import EvaluationFile, find_evaluation_files
+from pipeline.frozen_phrases import FrozenPhrases, find_frozen
 from pipeline.initial import InitialVectors, find_initial
 from pipeline.keys import READ_BYTES
 from pipeline.sources import find_text_files, is_compressed, line_cuts
@@ -45,6 +46,7 @@ class Observed:
     shards: tuple[SourceShard, ...]
     evaluation_files: tuple[EvaluationFile, ...]
     initial: InitialVectors | None = None
+    frozen: tuple[FrozenPhrases, ...] = ()
 
 
 def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[EvaluationFile, ...], InitialVectors | None]:
@@ -75,6 +77,7 @@ def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[Evaluat
             expected="text",
             remedy="Look whether the text was written there, or name other files in corpus.paths.",
         )
+    find_frozen(configuration.phrases)
     return files, evaluation_files, find_initial(configuration.train)
 
 
@@ -88,7 +91,12 @@ def observe(configuration: Configuration) -> Observed:
     """
     files, evaluation_files, initial = find_inputs(configuration)
     shards = [shard for path in files for shard in _hashed_shards(path, int(configuration.corpus.shard_mb * 1e6))]
-    return Observed(tuple(sorted(shards, key=lambda shard: (shard.file_sha256, str(shard.path), shard.start))), evaluation_files, initial)
+    return Observed(
+        tuple(sorted(shards, key=lambda shard: (shard.file_sha256, str(shard.path), shard.start))),
+        evaluation_files,
+        initial,
+        find_frozen(configuration.phrases),
+    )
 
 
 def _hashed_shards(path: Path, shard_bytes: int) -> list[SourceShard]:

@@ -38,11 +38,19 @@ SENTENCES = pa.schema([_column("tokens", list_of(pa.int32()), "codes local to th
 PHRASES = pa.schema(
     [
         _column("first", pa.string(), "first word"),
-        _column("second", pa.string(), "second word"),
+        _column("connectors", list_of(pa.string()), "connector words between the two; most often none"),
+        _column("second", pa.string(), "last word"),
         _column("first_count", pa.int64(), "occurrences of the first word"),
-        _column("second_count", pa.int64(), "occurrences of the second word"),
-        _column("count", pa.int64(), "times that the two stood side by side"),
+        _column("second_count", pa.int64(), "occurrences of the last word"),
+        _column("count", pa.int64(), "times that the two stood side by side, or with these connectors between them"),
         _column("score", pa.float64(), "by the scorer of the parameters"),
+    ]
+)
+PHRASES_FILE = "phrases.parquet"
+BIGRAMS = pa.schema(
+    [
+        _column("bigram", pa.uint64(), "first << 32 | second, ids of words; ascending"),
+        _column("count", pa.int64(), "times that the two stood side by side"),
     ]
 )
 VOCABULARY = pa.schema(

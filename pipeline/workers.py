@@ -27,6 +27,14 @@ class Workers(Protocol):
     def checkpoint_s(self) -> float:
         """Seconds between two checkpoints of a long computation."""
 
+    @property
+    def counting_bytes(self) -> int:
+        """Bytes of memory that counting may take in one process, all its tasks together."""
+
+    @property
+    def task_bytes(self) -> int:
+        """The share of them that one task of `map` may take."""
+
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """The results in the order of the items; `on_done` hears each as it comes.
 
@@ -42,6 +50,7 @@ class InPlace:
 
     n_threads = 1
     checkpoint_s = math.inf
+    counting_bytes = task_bytes = int(Cluster().counting_mb * 1e6)
 
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""
@@ -72,6 +81,18 @@ class DaskWorkers:
     def checkpoint_s(self) -> float:
         """The configured number."""
         return self.cluster.checkpoint_s
+
+    @property
+    def counting_bytes(self) -> int:
+        """The configured number."""
+        return int(self.cluster.counting_mb * 1e6)
+
+    @property
+    def task_bytes(self) -> int:
+        """A share for each thread of a worker; a local process has one."""
+        if self.cluster.address:
+            return self.counting_bytes // max(self._started().nthreads().values(), default=1)
+        return self.counting_bytes // (1 if self.cluster.processes else self.n_threads)
 
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """See `Workers.map`."""

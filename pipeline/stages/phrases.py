@@ -1,119 +1,129 @@
-"""phrases: bigrams that score above a threshold become one token; one pass over the text, repeated by the chain for longer phrases.
+"""phrases: words that belong together become one token; one pass over the text, repeated by the chain for longer phrases.
 
-Shards are counted on workers (counts go through files), merged exactly, scored once, and joined on workers again.
+Which phrases there are is counted and scored (`candidates.py`, `phrase_table.py`), or is the table of an earlier run. Every shard is joined
+on workers (`joining.py`).
 """
 
-import shutil
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kernels.bigrams import count_bigrams, join_phrases, merge_counts, score_by_tokens, score_by_vocabulary, score_npmi
 from pipeline.artifact import FileRecord, Tally
+from pipeline.candidates import Candidates, count_candidates
 from pipeline.configuration import Phrases, PhraseScorer
+from pipeline.corpus import Observed
+from pipeline.counting import Counted, count_strings, one_array, scratch
+from pipeline.joining import phrases_of_shard
+from pipeline.phrase_table import Scoring, gather_phrases, score_candidates
 from pipeline.progress import Progress
-from pipeline.schemas import LEXICON, PHRASES
-from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import Text, count_elements, read_table, write_table
-from pipeline.text import SENTENCES_FILE, TextShard, codes_to_ids, count_tokens, merged_counts, shards_of, write_shard
+from pipeline.schemas import LEXICON, PHRASES, PHRASES_FILE
+from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
+from pipeline.tables import read_table, write_table
+from pipeline.text import LEXICON_FILE, TextShard, count_tokens, shards_of, write_shard
 
-PHRASES_FILE = "phrases.parquet"
 WORDS_FILE = "words.parquet"
-LOW = np.uint64(0xFFFFFFFF)
-HIGH = np.uint64(32)
 
 
 def build(job: Job[Phrases]) -> Outcome:
-    """Write the table of phrases, and every shard with them joined."""
-    shards = shards_of(job.inputs["text"])
-    words = merged_counts(shard.lexicon() for shard in shards)
-    n_tokens = pc.sum(words["count"]).as_py() or 0
-    progress = Progress(job.step, 2 * len(shards), "shards")
+    """Write the table of phrases, and every shard with them joined.
 
-    counting = job.directory / "counting"
-    write_table(counting, WORDS_FILE, LEXICON, words)
-    tasks = [(shard, counting / f"{number:05d}.npz") for number, shard in enumerate(shards)]
-    counted = job.workers.map(_count_shard, tasks, lambda done: progress.advance(1, done[1]))
-    phrases = _score(words, [path for path, _ in counted], job.settings, n_tokens)
-    shutil.rmtree(counting)
+    Phrases, and words that are seen at least min_count times, come together in memory; all else is counted in parts.
+
+    Raises
+    ------
+    StoreError
+        When a file of the text cannot be read.
+    """
+    settings, shards = job.settings, shards_of(job.inputs["text"])
+    progress = Progress(job.step, len(shards), "parts")
+    with scratch(job.directory) as directory:
+        words = count_strings([shard.directory / LEXICON_FILE for shard in shards], directory / "lexicons", job.workers, settings.min_count)
+        write_table(directory, WORDS_FILE, LEXICON, words.table())
+        candidates = count_candidates(
+            shards,
+            directory / WORDS_FILE,
+            directory,
+            job.workers,
+            progress,
+            connectors=settings.connector_words,
+            min_count=settings.min_count,
+            all_distinct=settings.scorer is PhraseScorer.GENSIM,
+        )
+        scored = job.workers.map(score_candidates, _scorings(settings, words, candidates, directory), lambda _: None)
+        phrases = gather_phrases([path for path, _, _ in scored])
+    n_high, n_low = sum(high for _, high, _ in scored), sum(low for _, _, low in scored)
+    seen = Tally("bigrams", candidates.n_seen, n_high, {"below min_count": candidates.n_rare_seen, "score too low": n_low})
+    return _joined(job, phrases, progress, (seen,))
+
+
+def build_frozen(job: Job[Phrases]) -> Outcome:
+    """Write the given table of phrases, and every shard with them joined.
+
+    Raises
+    ------
+    InputError
+        When the table has been changed since the run began.
+    StoreError
+        When a file cannot be read.
+    """
+    progress = Progress(job.step, len(shards_of(job.inputs["text"])), "parts")
+    return _joined(job, job.material.read(), progress, ())
+
+
+def _scorings(settings: Phrases, words: Counted, candidates: Candidates, directory: Path) -> list[Scoring]:
+    # gensim's dictionary holds words, connectors apart, and candidates.
+    n_vocabulary = words.n_distinct - candidates.n_connectors + candidates.n_distinct
+    files = [(path, False) for path in candidates.packed] + [(path, True) for path in candidates.spelled]
+    return [Scoring(path, spelled, directory / WORDS_FILE, settings, words.n_seen, n_vocabulary) for path, spelled in files]
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One task: a shard to be joined, by the table that lies in the directory."""
+
+    shard: TextShard
+    number: int
+    directory: Path
+    delimiter: str
+
+
+def _joined(job: Job[Phrases], phrases: pa.Table, progress: Progress, tallies: tuple[Tally, ...]) -> Outcome:
+    """Write the table, join all shards by it, and say what became of the tokens."""
     table = write_table(job.directory, PHRASES_FILE, PHRASES, phrases)
-
-    joining = [(shard, job.directory, f"{number:05d}/", job.settings.delimiter) for number, shard in enumerate(shards)]
-    joined = job.workers.map(_join_shard, joining, lambda done: progress.advance(1, done[1]))
-    n_joined = sum(n for _, n in joined)
+    shards = shards_of(job.inputs["text"])
+    tasks = [_Shard(shard, number, job.directory, job.settings.delimiter) for number, shard in enumerate(shards)]
+    joined = job.workers.map(_join_shard, tasks, lambda done: progress.advance(1, done[1]))
+    n_before, n_after = sum(before for _, before, _ in joined), sum(after for _, _, after in joined)
     return Outcome(
-        (table, *(record for records, _ in joined for record in records)),
-        (Tally("tokens", count_tokens(job.inputs["text"]), n_joined, {"joined to the word before": n_tokens - n_joined}),),
-        {"phrases": phrases.num_rows, "tokens": n_joined},
+        (table, *(record for records, _, _ in joined for record in records)),
+        (Tally("tokens", count_tokens(job.inputs["text"]), n_after, {"joined to the word before": n_before - n_after}), *tallies),
+        {"phrases": phrases.num_rows, "tokens": n_after},
     )
 
 
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+def _join_shard(task: _Shard) -> tuple[tuple[FileRecord, FileRecord], int, int]:
+    """Write one shard with its phrases joined; how many tokens it had, as its lexicon says, and has now."""
+    table, lexicon = read_table(task.directory / PHRASES_FILE, PHRASES), task.shard.lexicon()
+    phrases = phrases_of_shard(table, one_array(lexicon["token"]), task.delimiter)
+    texts = (phrases.join(text) for text in task.shard.sentences())
+    sentences, joined, n_tokens = write_shard(task.directory, f"{task.number:05d}/", texts, [phrases.tokens])
+    return (sentences, joined), pc.sum(lexicon["count"]).as_py() or 0, n_tokens
 
 
-def _count_shard(task: tuple[TextShard, Path]) -> tuple[Path, int]:
-    """Count the bigrams of one shard into a file, in codes of the whole text's words, which lie beside it; and its tokens."""
-    shard, path = task
-    words = read_table(path.with_name(WORDS_FILE), LEXICON)
-    to_global = codes_to_ids(shard.lexicon(), words["token"])
-    eligible = np.ones(len(to_global), dtype=np.bool_)
-    bigrams, counts = merge_counts(count_bigrams(text.codes, text.offsets, eligible) for text in shard.sentences())
-    bigrams = to_global[bigrams >> HIGH].astype(np.uint64) << HIGH | to_global[bigrams & LOW].astype(np.uint64)
-    order = np.argsort(bigrams)
-    np.savez(path, bigrams=bigrams[order], counts=counts[order])
-    return path, count_elements(shard.directory / SENTENCES_FILE)
+def _frozen_units(number: int, observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
+    """One artifact from the text and a table of phrases."""
+    (unit,) = one_unit(observed, inputs)
+    frozen = observed.frozen[number]
+    return (Unit({**unit.inputs, "frozen": (frozen.link,)}, frozen),)
 
 
-def _score(words: pa.Table, counted: list[Path], settings: Phrases, n_tokens: int) -> pa.Table:
-    """The phrases, best first; ties by their words."""
-    bigrams, counts = merge_counts(_load_counts(path) for path in counted)
-    n_vocabulary = len(words) + len(bigrams)  # gensim's dictionary holds both
-    often = counts >= settings.min_count
-    bigrams, counts = bigrams[often], counts[often]
-    first, second = bigrams >> HIGH, bigrams & LOW
-    word_counts = words["count"].to_numpy()
-    n_first, n_second = word_counts[first], word_counts[second]
-    match settings.scorer:
-        case PhraseScorer.WORD2VEC:
-            scores = score_by_tokens(counts, n_first, n_second, discount=settings.min_count, n_tokens=n_tokens)
-        case PhraseScorer.GENSIM:
-            scores = score_by_vocabulary(counts, n_first, n_second, discount=settings.min_count, n_vocabulary=n_vocabulary)
-        case PhraseScorer.NPMI:
-            scores = score_npmi(counts, n_first, n_second, n_tokens=n_tokens)
-    high = scores > settings.thresholds[0]
-    tokens = _one_array(words["token"])
-    pair = [tokens.take(pa.array(codes[high])) for codes in (first, second)]
-    table = pa.table([*pair, n_first[high], n_second[high], counts[high], scores[high]], schema=PHRASES)
-    return table.sort_by([("score", "descending"), ("first", "ascending"), ("second", "ascending")])
+VERSION = 2
+STAGE = Stage("phrases", VERSION, build)
 
 
-def _load_counts(path: Path) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    with np.load(path, allow_pickle=False) as file:
-        return file["bigrams"], file["counts"]
-
-
-def _join_shard(task: tuple[TextShard, Path, str, str]) -> tuple[tuple[FileRecord, FileRecord], int]:
-    """Write one shard with its phrases joined; how many tokens it has then."""
-    shard, directory, prefix, delimiter = task
-    tokens = _one_array(shard.lexicon()["token"])
-    phrases = read_table(directory / PHRASES_FILE, PHRASES)
-    first, second = pc.index_in(phrases["first"], tokens), pc.index_in(phrases["second"], tokens)
-    here = pc.and_(first.is_valid(), second.is_valid())
-    joined = pc.binary_join_element_wise(phrases["first"].filter(here), phrases["second"].filter(here), delimiter)
-    # Different pairs can give one token (a_b + c, a + b_c); encoding gives it one code, and leaves the codes of the shard as they are.
-    encoded = pa.concat_arrays([tokens, _one_array(joined)]).dictionary_encode()
-    codes = encoded.indices[len(tokens) :].to_numpy()
-    pairs = first.filter(here).to_numpy().astype(np.uint64) << HIGH | second.filter(here).to_numpy().astype(np.uint64)
-    order = np.argsort(pairs)
-    pairs, codes = pairs[order], codes[order].astype(np.int32)
-    texts = (Text(*join_phrases(text.codes, text.offsets, pairs, codes)) for text in shard.sentences())
-    sentences, joined_lexicon, n_tokens = write_shard(directory, prefix, texts, [encoded.dictionary])
-    return (sentences, joined_lexicon), n_tokens
-
-
-STAGE = Stage("phrases", 1, build)
+def frozen_stage(number: int) -> Stage:
+    """The stage of one pass that takes the phrases of a table: the `number`-th, from 0, of those given."""
+    return Stage("phrases", VERSION, build_frozen, functools.partial(_frozen_units, number))

@@ -1,18 +1,22 @@
-"""vocabulary: exact counts over all shards, min-count, ids by falling count."""
+"""vocabulary: exact counts over all shards, min-count, the most frequent, ids by falling count."""
 
 import pyarrow.compute as pc
 
 from pipeline.artifact import Tally
 from pipeline.configuration import Vocabulary
+from pipeline.counting import Counted, count_strings, scratch
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
 from pipeline.tables import write_table
-from pipeline.text import count_tokens, merged_counts, shards_of
+from pipeline.text import LEXICON_FILE, count_tokens, shards_of
 
 
 def build(job: Job[Vocabulary]) -> Outcome:
     """Write the vocabulary.
+
+    What is below min_count never comes together in memory. The others do, as they will in every later stage; with max_vocabulary only
+    about twice as many as that.
 
     Raises
     ------
@@ -21,10 +25,33 @@ def build(job: Job[Vocabulary]) -> Outcome:
     ConfigurationError
         When min_count leaves fewer than two words.
     """
-    min_count = job.settings.min_count
-    counts = merged_counts(shard.lexicon() for shard in shards_of(job.inputs["text"]))
-    n_tokens = pc.sum(counts["count"]).as_py() or 0
-    if not n_tokens:
+    min_count, most = job.settings.min_count, job.settings.max_vocabulary
+    lexicons = [shard.directory / LEXICON_FILE for shard in shards_of(job.inputs["text"])]
+    with scratch(job.directory) as directory:
+        counted = count_strings(lexicons, directory, job.workers, min_count, most)
+        _check(counted, min_count)
+        table = counted.table().cast(VOCABULARY)
+    n_kept = pc.sum(table["count"]).as_py()
+    words = _dropped(counted.n_distinct - counted.n_often, counted.n_often - len(table), limited=bool(most))
+    tokens = _dropped(counted.n_seen - counted.n_often_seen, counted.n_often_seen - n_kept, limited=bool(most))
+    record = write_table(job.directory, VOCABULARY_FILE, VOCABULARY, table)
+    return Outcome(
+        (record,),
+        (
+            Tally("tokens", count_tokens(job.inputs["text"]), n_kept, tokens),
+            Tally("words", counted.n_distinct, table.num_rows, words),
+        ),
+        {"words": table.num_rows, "tokens": n_kept},
+    )
+
+
+def _dropped(n_rare: int, n_beyond: int, *, limited: bool) -> dict[str, int]:
+    return {"below min_count": n_rare} | ({"beyond max_vocabulary": n_beyond} if limited else {})
+
+
+def _check(counted: Counted, min_count: int) -> None:
+    """Refuse a text without a token, and a vocabulary without two words."""
+    if not counted.n_seen:
         raise InputError(
             "The corpus has no tokens.",
             where="key corpus.paths",
@@ -32,30 +59,16 @@ def build(job: Job[Vocabulary]) -> Outcome:
             expected="words",
             remedy="Look into the files of corpus.paths, or name others.",
         )
-    kept = counts.filter(pc.greater_equal(counts["count"], min_count))
-    if kept.num_rows < 2:
-        most = pc.max(counts["count"]).as_py()
+    if counted.n_often < 2:
         raise ConfigurationError(
             "The vocabulary is empty: min_count drops every word."
-            if not kept.num_rows
+            if not counted.n_often
             else "The vocabulary has one word: min_count drops every other.",
             where="key vocabulary.min_count",
-            got=f"{min_count}, but the most frequent of {counts.num_rows:,} words is seen {most:,} times",
-            expected=f"at most {most:,}",
+            got=f"{min_count}, but the most frequent of {counted.n_distinct:,} words is seen {counted.largest:,} times",
+            expected=f"at most {counted.largest:,}",
             remedy="Lower it (--set vocabulary.min_count=1), or give more text.",
         )
-    table = kept.sort_by([("count", "descending"), ("token", "ascending")]).cast(VOCABULARY)
-    n_kept = pc.sum(table["count"]).as_py()
-    rare = counts.filter(pc.less(counts["count"], min_count))
-    record = write_table(job.directory, VOCABULARY_FILE, VOCABULARY, table)
-    return Outcome(
-        (record,),
-        (
-            Tally("tokens", count_tokens(job.inputs["text"]), n_kept, {"below min_count": pc.sum(rare["count"]).as_py() or 0}),
-            Tally("words", counts.num_rows, table.num_rows, {"below min_count": rare.num_rows}),
-        ),
-        {"words": table.num_rows, "tokens": n_kept},
-    )
 
 
-STAGE = Stage("vocabulary", 1, build)
+STAGE = Stage("vocabulary", 2, build)

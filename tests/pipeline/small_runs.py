@@ -1,12 +1,14 @@
 """Runs without Prefect over small text, for the tests of stages and of whole runs."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.configuration import Configuration
 from pipeline.configuration_file import parse_configuration
 from pipeline.run import Run
 from pipeline.store import Store
-from pipeline.workers import DaskWorkers, Workers
+from pipeline.workers import DaskWorkers, InPlace, Workers
 
 SMALL = {
     "vocabulary": {"min_count": 3},
@@ -39,3 +41,15 @@ def walk(configuration: Configuration, store: Path, workers: Workers | None = No
 def digests(run: Run, *names: str) -> list[str]:
     """The digests of the artifacts of these steps, all together."""
     return [artifact.manifest.digest for name in names for artifact in run.made[name]]
+
+
+class Limited(InPlace):
+    """Workers with so much memory; notes how many tasks there were."""
+
+    def __init__(self, counting_bytes: int) -> None:
+        self.counting_bytes = self.task_bytes = counting_bytes
+        self.n_tasks: list[int] = []
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], on_done: Callable[[Any], None]) -> list[Any]:
+        self.n_tasks.append(len(items))
+        return super().map(function, items, on_done)

@@ -83,7 +83,7 @@ def test_store__and_its_checkpoints_are_all_that_renames_or_removes(path: Path) 
     }
     if named(path) in ("pipeline/store.py", "pipeline/checkpoints.py", "pipeline/atomic.py"):
         assert used >= {"rmtree"}
-    elif named(path) in ("pipeline/stages/phrases.py", "pipeline/stages/cooccurrence.py"):
+    elif named(path) in ("pipeline/counting.py", "pipeline/stages/cooccurrence.py"):
         assert used == {"rmtree"}  # their counts, in the working directory that they were given
     elif named(path) == "pipeline/export.py":
         assert used <= {"replace", "unlink"}  # a file of the user's, outside every store

@@ -80,6 +80,7 @@ def test_load_configuration__overrides_are_stronger_than_the_file_and_keep_the_r
         ("train.learning_rate=0.00001", ["key train", "min_learning_rate is above learning_rate"]),
         ("train.model=word2vec", ["train.model", "'skip_gram', 'cbow', 'glove' or 'ppmi_svd'"]),
         ("phrases.scorer=best", ["phrases.scorer", "'word2vec', 'gensim' or 'npmi'"]),
+        ("vocabulary.max_vocabulary=1", ["vocabulary.max_vocabulary", "at least 2"]),
         ("pairs.subsample=2", ["pairs.subsample", "less than or equal to 1"]),
         ("train=5", ["key train", "Train"]),
         ("name=../../etc", ["key name", "'../../etc'"]),

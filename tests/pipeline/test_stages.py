@@ -96,7 +96,7 @@ def test_stage__gives_the_same_bytes_twice(run: Run, tmp_path: Path) -> None:
 
 def test_schemas__give_every_column_a_meaning_that_is_written_to_the_file(run: Run) -> None:
     declared = [value for value in vars(schemas).values() if isinstance(value, pa.Schema)] + [vectors_schema(3)]
-    assert len(declared) == 12
+    assert len(declared) == 13
     for schema in declared:
         for field in schema:
             assert len(field.metadata[b"meaning"]) > 5
@@ -134,7 +134,8 @@ def test_snapshot__accounts_for_every_byte(run: Run) -> None:
 @pytest.mark.parametrize(("step", "before"), [("phrases-1", "tokenize"), ("phrases-2", "phrases-1")])
 def test_phrases__accounts_for_every_token(step: str, before: str, run: Run) -> None:
     artifact = only(run, step)
-    (tally,) = artifact.manifest.tallies
+    tally, bigrams = artifact.manifest.tallies
+    assert bigrams.n_kept == sum(read_table(artifact.path("phrases.parquet"), PHRASES)["count"].to_pylist())
     shards = shards_of([artifact])
     assert tally.n_in == sum(count_elements(shard.directory / SENTENCES_FILE) for shard in shards_of(run.made[before]))
     assert tally.n_kept == sum(count_elements(shard.directory / SENTENCES_FILE) for shard in shards)
@@ -159,6 +160,19 @@ def test_vocabulary__accounts_for_every_word_and_token(run: Run) -> None:
     assert tallies["tokens"].n_kept == sum(table["count"].to_pylist())
     assert (tallies["words"].n_in, tallies["words"].n_kept) == (len(seen), table.num_rows)
     assert min(table["count"].to_pylist()) == 3
+
+
+def test_vocabulary__keeps_the_most_frequent_and_accounts_for_the_others(run: Run, tmp_path: Path) -> None:
+    paths = [Path(path) for path in run.configuration.corpus.paths]
+    plain = walk(configured(*paths), tmp_path, InPlace(), "vocabulary")
+    whole = read_table(only(plain, "vocabulary").path(VOCABULARY_FILE), VOCABULARY)
+    for most in (2, 100, 10**6):
+        limited = walk(configured(*paths, vocabulary__max_vocabulary=most), tmp_path, InPlace(), "vocabulary")
+        table = read_table(only(limited, "vocabulary").path(VOCABULARY_FILE), VOCABULARY)
+        assert table.equals(whole.slice(0, most))
+        tallies = [{tally.unit: tally for tally in only(made, "vocabulary").manifest.tallies} for made in (limited, plain)]
+        for unit, beyond in (("words", len(whole) - len(table)), ("tokens", sum(whole["count"].to_pylist()[most:]))):
+            assert dict(tallies[0][unit].dropped) == {**tallies[1][unit].dropped, "beyond max_vocabulary": beyond}
 
 
 def test_pairs__accounts_for_every_token_of_every_epoch(run: Run) -> None:

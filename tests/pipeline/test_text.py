@@ -11,7 +11,7 @@ from pipeline.errors import StoreError
 from pipeline.keys import digest_of_file
 from pipeline.schemas import LEXICON, PAIRS, SENTENCES
 from pipeline.tables import SENTENCES_A_GROUP, Text, count_elements, count_rows, read_table, read_text, write_table
-from pipeline.text import TextShard, codes_to_ids, joined, merged_counts, regrouped, write_shard
+from pipeline.text import TextShard, codes_to_ids, joined, regrouped, write_shard
 
 sentence_lists = st.lists(st.lists(st.integers(0, 50), max_size=6), max_size=40)
 
@@ -65,12 +65,6 @@ def test_write_shard__of_no_text_at_all(tmp_path) -> None:
     write_shard(tmp_path, "", [], [pa.array([], pa.string())])
     assert list(TextShard(tmp_path).sentences()) == []
     assert TextShard(tmp_path).lexicon().num_rows == 0
-
-
-def test_merged_counts__adds_shards_up_and_orders_by_bytes() -> None:
-    one = pa.table({"token": ["b", "a", "é"], "count": [1, 2, 3]}, schema=LEXICON)
-    other = pa.table({"token": ["z", "b", "never"], "count": [4, 5, 0]}, schema=LEXICON)
-    assert merged_counts([one, other]).to_pydict() == {"token": ["a", "b", "z", "é"], "count": [2, 6, 4, 3]}
 
 
 def test_codes_to_ids__marks_what_is_not_in_the_vocabulary() -> None:

@@ -1,4 +1,4 @@
-"""Bigrams by dictionary, one word at a time; a text is a list of sentences, a sentence a list of codes."""
+"""Bigrams, and longer candidates with connectors, by dictionary, one word at a time; a text is a list of sentences of codes."""
 
 import math
 from collections import Counter
@@ -27,16 +27,31 @@ def score_npmi(n_ab: int, n_a: int, n_b: int, n_tokens: int) -> float:
     return pointwise / (math.log(n_tokens) - math.log(n_ab))
 
 
-def join_phrases(sentences: list[list[int]], phrases: dict[tuple[int, int], int]) -> list[list[int]]:
-    """Each sentence with its phrases joined, greedily from the left; `phrases` gives the code of each."""
+def first_candidate(words: list[int], connectors: set[int]) -> tuple[int, ...]:
+    """What could be a phrase at the very beginning: a word, connectors, and the next word; () when there is none."""
+    for place in range(1, len(words)):
+        if words[place] not in connectors:
+            return () if words[0] in connectors else tuple(words[: place + 1])
+    return ()
+
+
+def count_candidates(sentences: list[list[int]], connectors: set[int]) -> dict[tuple[int, ...], int]:
+    """How often each candidate is in the text."""
+    counts = Counter(first_candidate(sentence[place:], connectors) for sentence in sentences for place in range(len(sentence)))
+    del counts[()]
+    return dict(counts)
+
+
+def join_phrases(sentences: list[list[int]], phrases: dict[tuple[int, ...], int], connectors: set[int] = frozenset()) -> list[list[int]]:
+    """Each sentence with its phrases joined, greedily from the left; `phrases` gives the code of each, known by its words."""
     joined = []
     for sentence in sentences:
         rest, words = list(sentence), []
         while rest:
-            pair = tuple(rest[:2])
-            if pair in phrases:
-                words.append(phrases[pair])
-                rest = rest[2:]
+            candidate = first_candidate(rest, connectors)
+            if candidate in phrases:
+                words.append(phrases[candidate])
+                rest = rest[len(candidate) :]
             else:
                 words.append(rest.pop(0))
         joined.append(words)

@@ -10,29 +10,30 @@ def tokenize(texts, *, lowercase=True, split_sentences=False):
     return [sentence for text in texts for sentence in tokens.read_text(text, lowercase, split_sentences)[0]]
 
 
-def score_phrases(sentences, *, threshold, scorer, min_count):
-    """Every phrase (first, second): its three counts and its score."""
+def score_phrases(sentences, *, threshold, scorer, min_count, connectors=frozenset()):
+    """Every phrase, a tuple of its words: its three counts and its score."""
     words = Counter(word for sentence in sentences for word in sentence)
-    found = bigrams.count_bigrams(sentences, set(words))
+    found = bigrams.count_candidates(sentences, connectors)
+    n_words = sum(word not in connectors for word in words)
     phrases = {}
-    for (first, second), count in found.items():
+    for candidate, count in found.items():
         if count < min_count:
             continue
-        counts = count, words[first], words[second]
+        counts = count, words[candidate[0]], words[candidate[-1]]
         match scorer:
             case "word2vec":
                 score = bigrams.score_by_tokens(*counts, min_count, words.total())
             case "gensim":
-                score = bigrams.score_by_vocabulary(*counts, min_count, len(words) + len(found))
+                score = bigrams.score_by_vocabulary(*counts, min_count, n_words + len(found))
             case "npmi":
                 score = bigrams.score_npmi(*counts, words.total())
         if score > threshold:
-            phrases[first, second] = words[first], words[second], count, score
+            phrases[candidate] = *counts[1:], count, score
     return phrases
 
 
-def join_phrases(sentences, phrases, delimiter):
-    return bigrams.join_phrases(sentences, {pair: delimiter.join(pair) for pair in phrases})
+def join_phrases(sentences, phrases, delimiter, connectors=frozenset()):
+    return bigrams.join_phrases(sentences, {words: delimiter.join(words) for words in phrases}, connectors)
 
 
 def count_words(sentences, min_count):

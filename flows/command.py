@@ -35,6 +35,7 @@ app = App(
     corpus2vec plan data/configs/demo.toml    what would run, and why
     corpus2vec similar king                   nearest words, newest model
     corpus2vec analogy man king woman         man : king :: woman : ...
+    corpus2vec phrases                        the phrases that were found
     """,
     version=lambda: version("corpus2vec"),
     help_format="plaintext",
@@ -70,7 +71,7 @@ Used = Annotated[
     Literal["usual", "input", "output", "sum", "mean"],
     Parameter(name="--vectors", help="Which vectors of a word: its input, its output, both; usual: input, but sum for GloVe."),
 ]
-Count = Annotated[int, Parameter(name=["-n", "--count"], validator=validators.Number(gte=1), help="How many words.")]
+Count = Annotated[int, Parameter(name=["-n", "--count"], validator=validators.Number(gte=1), help="How many rows.")]
 
 
 def main() -> None:
@@ -254,6 +255,23 @@ def show(
 
 
 @app.command
+def phrases(*, count: Count = 20, model: ModelName = "", store: StorePath = None, as_json: AsJson = False) -> None:
+    """The phrases that a model's text was joined into, best first, with their counts and scores; COUNT of each pass."""
+    from flows.report import table_of
+    from flows.showing import phrase_rows
+    from pipeline.models import find_model
+    from pipeline.store import Store
+
+    where = Store(_store_path(store))
+    rows = phrase_rows(where, find_model(where, model), count)
+    if as_json:
+        _print_json(rows)
+        return
+    shown = [{name: f"{value:.4g}" if name == "score" else _readable(value) for name, value in row.items()} for row in rows]
+    _console().print(table_of(shown, right=("score", "count", "first_count", "second_count")))
+
+
+@app.command
 def export(
     path: Path,
     /,
@@ -345,6 +363,10 @@ def _print_scores(rows: list[dict[str, Any]]) -> None:
     from flows.report import table_of
 
     _console().print(table_of(rows, right=("score", "asked")))
+
+
+def _readable(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else " ".join(value) if isinstance(value, list) else str(value)
 
 
 def _print_json(value: Any) -> None:

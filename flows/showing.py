@@ -1,13 +1,16 @@
-"""What `corpus2vec show` prints: the runs of a store, or one run with its steps, scores and tallies."""
+"""What `corpus2vec show` and `corpus2vec phrases` print: runs; one run with its steps, scores and tallies; its phrases."""
 
 from typing import Any
 
 from rich.console import Console
 
 from flows.report import readable_bytes, score_rows, table_of
+from pipeline.errors import UsageError
 from pipeline.journal import unfinished_runs
 from pipeline.models import Model
+from pipeline.schemas import PHRASES, PHRASES_FILE
 from pipeline.store import RUNS, Store
+from pipeline.tables import read_table
 
 
 def show_runs(store: Store, console: Console) -> None:
@@ -91,3 +94,28 @@ def show_run(store: Store, model: Model, console: Console) -> None:
     if evaluation:
         console.print()
         console.print(table_of(score_rows(evaluation), right=("score", "asked")))
+
+
+def phrase_rows(store: Store, model: Model, count: int) -> list[dict[str, Any]]:
+    """The phrases of a model's text, the `count` best of each pass: the columns of `schemas.PHRASES`, and the pass.
+
+    Raises
+    ------
+    UsageError
+        When its run did not look for phrases, or they are no longer in the store.
+    """
+    passes = [step for step in model.run["steps"] if step["stage"] == "phrases"]
+    found = {step["step"]: artifact for step in passes for key in step["keys"] if (artifact := store.find(step["stage"], key))}
+    if not found:
+        raise UsageError(
+            "There are no phrases.",
+            where=f"run {model.run['id']}, store {store.root}",
+            got="phrases that were removed" if passes else "text that was left as it is",
+            expected="a run with phrases.thresholds or phrases.frozen",
+            remedy="Train with phrases (--set phrases.thresholds=[10.0]), or name another model (--model).",
+        )
+    return [
+        {"pass": name, **row}
+        for name, artifact in found.items()
+        for row in read_table(artifact.path(PHRASES_FILE), PHRASES).slice(0, count).to_pylist()
+    ]

@@ -13,7 +13,7 @@ from gensim.models import KeyedVectors
 from pipeline.models import find_model
 from pipeline.store import Store
 from pipeline.vectors import read_vectors
-from tests.conftest import Finished, Project, environment_of
+from tests.conftest import Finished, Project, environment_of, new_project
 
 STEPS = ["snapshot", "tokenize", "vocabulary", "pairs", "train", "evaluate"]
 
@@ -207,6 +207,28 @@ def test_show__of_a_store_without_runs_says_how_to_make_one(tmp_path: Path, trai
     assert "No runs yet" in trained[0].run("show", "--store", tmp_path).out
 
 
+def test_phrases__lists_the_best_of_each_pass(small_text: Path, prefect_api_url: str, tmp_path: Path) -> None:
+    project = new_project(tmp_path, small_text, prefect_api_url)
+    assert project.train("phrases.thresholds=[20.0, 10.0]", "phrases.connector_words=english").exit_code == 0
+    rows = json.loads(project.run("phrases", "--count", 5, "--json").out)
+    assert [row["pass"] for row in rows] == ["phrases-1"] * 5 + ["phrases-2"] * 5
+    for of_pass, threshold in ((rows[:5], 20.0), (rows[5:], 10.0)):
+        scores = [row["score"] for row in of_pass]
+        assert scores == sorted(scores, reverse=True)
+        assert min(scores) > threshold
+        assert all(5 <= row["count"] <= min(row["first_count"], row["second_count"]) for row in of_pass)
+    shown = project.run("phrases", "-n", 5).out
+    assert [row["first"] for row in rows if row["first"] not in shown] == []
+    assert len(project.run("phrases", "-n", 10**6).out.splitlines()) > 20
+
+
+def test_phrases__of_a_model_without_any_says_how_to_find_some(trained: tuple[Project, Finished]) -> None:
+    project, finished = trained
+    refused = project.run("phrases", "--model", finished.events[-1]["id"])
+    assert refused.exit_code == 2
+    assert "phrases.thresholds" in refused.err
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_export__is_read_by_gensim(binary: bool, trained: tuple[Project, Finished], tmp_path) -> None:
     project, finished = trained
@@ -227,7 +249,7 @@ def test_help__shows_every_command_and_option(trained: tuple[Project, Finished])
     project, _ = trained
     overview = project.run("--help")
     assert overview.exit_code == 0
-    for name in ("train", "plan", "similar", "analogy", "evaluate", "show", "export"):
+    for name in ("train", "plan", "similar", "analogy", "phrases", "evaluate", "show", "export"):
         assert name in overview.out
         detail = project.run(name, "--help")
         assert detail.exit_code == 0

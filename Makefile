@@ -39,7 +39,7 @@ check: $(READY)  ## lint, types and the layers between the packages
 test: check  ## every check and the tests that take minutes
 	$(BIN)/pytest
 
-stress: $(READY)  ## the long tests: more shardings and passes of phrases, 20 kills in training
+stress: $(READY)  ## the long tests: more shardings and passes of phrases, 20 million words in 1 GB, 20 kills in training
 	$(BIN)/pytest -m stress
 
 bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and the README's tables
@@ -48,6 +48,7 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS) --dimensions 300 --epochs 1
 	$(BIN)/python -m benchmarks.models $(CORPUS)
 	$(BIN)/python -m benchmarks.shards $(CORPUS)
+	$(BIN)/python -m benchmarks.counting $(CORPUS)
 	$(BIN)/python -m benchmarks.cooccurrence $(CORPUS)
 	$(BIN)/python -m benchmarks.glove
 	$(BIN)/python -m benchmarks.softmax

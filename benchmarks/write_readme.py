@@ -23,10 +23,43 @@ def results_table() -> str:
         lines += _others(**{name: json.loads(path.read_text()) for name, path in parts.items()})
     for path in sorted((ROOT / "benchmarks" / "results").glob("shards-*.json")):
         lines += _shards(json.loads(path.read_text()))
+    counting = ROOT / "benchmarks" / "results" / "counting.json"
+    if counting.exists():
+        lines += _counting(json.loads(counting.read_text()))
     costs = ROOT / "benchmarks" / "results" / "costs.json"
     if costs.exists():
         lines += _costs(json.loads(costs.read_text())["figures"])
     return "\n".join(lines).strip()
+
+
+def _counting(result: dict[str, Any]) -> list[str]:
+    """Words and phrases counted, beside gensim."""
+    lines = [
+        f"Words and phrases of `{result['corpus']}` ({result['text_bytes'] / 1e6:.0f} MB), min_count 5, gensim's scores, threshold 10;",
+        f"medians of {result['turns']} turns; both sides found the same words, counts, phrases, and scores to the bit; commit "
+        f"`{result['versions']['commit']}`. Our step of phrases also joins and writes the text:",
+        "",
+        "| | gensim, s | one thread, s | to gensim | two threads, s | to gensim |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name in ("plain", "english connector words"):
+        for case, found in result[name]["figures"].items():
+            if case == "text to counted words" and name != "plain":
+                continue
+            one, two = found["1"], found["2"]
+            lines.append(
+                f"| {case}{'' if name == 'plain' else ', with connector words'} | {found['gensim_s']:.1f} | {one['elapsed_s']:.2f} "
+                f"| **{one['to_gensim']:.1f} times** | {two['elapsed_s']:.2f} | **{two['to_gensim']:.1f} times** |"
+            )
+    words, little = result["plain"]["figures"]["text to counted words"]["1"], result["plain"]["in 32 MB"]
+    return [
+        *lines,
+        "",
+        f"A core takes {words['mb_per_s']:.0f} MB of text a second to counted words on the disk. With 32 MB for counting instead of 512",
+        f"the phrases take {little['elapsed_s']:.1f} s instead of {little['elapsed_s in 512 MB']:.1f}, and the process grows by "
+        f"{little['grew_mb']:.0f} MB instead of {little['grew_mb in 512 MB']:.0f}.",
+        "",
+    ]
 
 
 def _others(cooccurrence: dict[str, Any], glove: dict[str, Any], softmax: dict[str, Any]) -> list[str]:

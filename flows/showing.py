@@ -1,16 +1,22 @@
 """What `corpus2vec show` and `corpus2vec phrases` print: runs; one run with its steps, scores and tallies; its phrases."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from flows.report import readable_bytes, score_rows, table_of
+from pipeline.artifact import Artifact
+from pipeline.configuration import Format
 from pipeline.errors import UsageError
 from pipeline.journal import unfinished_runs
 from pipeline.models import Model
-from pipeline.schemas import PHRASES, PHRASES_FILE
+from pipeline.quarantine import read_quarantine
+from pipeline.schemas import PHRASES, PHRASES_FILE, QUARANTINE_FILE
 from pipeline.store import RUNS, Store
 from pipeline.tables import read_table
+
+BROKEN_ROWS = 20  # that are shown
 
 
 def show_runs(store: Store, console: Console) -> None:
@@ -67,8 +73,12 @@ def show_run(store: Store, model: Model, console: Console) -> None:
     console.print(
         f"{run['name']}  run {run['id']}, {run['started']}, {run['elapsed_s']:.1f} s, {run['started_by']}", highlight=False, markup=False
     )
-    steps, tallies = [], []
+    steps, tallies, broken = [], [], []
     evaluation = None
+    if "found" in run:
+        found = run["found"]
+        for name, n in {"in": found["n_in"], "kept": found["n_kept"], **found["dropped"]}.items():
+            tallies.append({"step": "corpus", "of": found["unit"], "": name, "number": f"{n:,}"})
     for step in run["steps"]:
         reused = step["n_reused"] == len(step["keys"])
         row = {
@@ -80,6 +90,7 @@ def show_run(store: Store, model: Model, console: Console) -> None:
         steps.append({**row, "result": "reused" if reused else f"{step['elapsed_s']:.1f} s", "why": step["reason"]})
         artifacts = [found for key in step["keys"] if (found := store.find(step["stage"], key))]
         evaluation = artifacts[0] if artifacts and step["step"] == "evaluate" else evaluation
+        broken += _broken_rows(run["sources"], artifacts) if step["step"] == "tokenize" else []
         totals: dict[tuple[str, str], int] = {}
         for artifact in artifacts:
             for tally in artifact.manifest.tallies:
@@ -91,9 +102,33 @@ def show_run(store: Store, model: Model, console: Console) -> None:
     console.print(table_of(steps, right=("artifacts", "size", "result")))
     console.print()
     console.print(table_of(tallies, right=("number",)))
+    if broken:
+        console.print()
+        console.print(table_of(broken[:BROKEN_ROWS], "Broken records", right=("at", "records", "bytes")))
+        if len(broken) > BROKEN_ROWS:
+            console.print(f"and {len(broken) - BROKEN_ROWS:,} more in the {QUARANTINE_FILE} of its tokenized shards", markup=False)
     if evaluation:
         console.print()
         console.print(table_of(score_rows(evaluation), right=("score", "asked")))
+
+
+def _broken_rows(sources: Sequence[Mapping[str, Any]], artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
+    """The records in quarantine, by file and place: a byte of the file, or of its decompressed text, or a row of a shard of Parquet."""
+    if len(sources) != len(artifacts):  # one of them was removed from the store: which shard it was, nobody knows
+        return []
+    return [
+        {
+            "file": source["path"],
+            "at": f"row {defect.at:,}" if source["format"] == Format.PARQUET else f"{source['start'] + defect.at:,}",
+            "records": f"{defect.n_records:,}",
+            "bytes": f"{defect.n_bytes:,}",
+            "broken": defect.reason.value,
+            "result": "mended" if defect.kept else "left out",
+            "got": defect.got,
+        }
+        for source, artifact in zip(sources, artifacts, strict=True)
+        for defect in read_quarantine(artifact)
+    ]
 
 
 def phrase_rows(store: Store, model: Model, count: int) -> list[dict[str, Any]]:

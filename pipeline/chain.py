@@ -14,7 +14,13 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
     tokenizer = {"definition": TOKENIZER_VERSION, "unicode": UNICODE_VERSION}
     steps = [
         Step("snapshot", snapshot.STAGE, configuration.corpus, {}, {}),
-        Step("tokenize", tokenize.STAGE, configuration.tokenize, configuration.tokenize.parameters() | tokenizer, {}),
+        Step(
+            "tokenize",
+            tokenize.STAGE,
+            configuration.tokenize,
+            configuration.tokenize.parameters() | tokenizer | configuration.corpus.reading(),
+            {},
+        ),
     ]
     text = "tokenize"
     for step in _phrases(configuration.phrases, text):

@@ -28,6 +28,25 @@ class Digits(StrEnum):
     MAP = "map"
 
 
+class Format(StrEnum):
+    """How files hold text: as their suffixes say, or all in one way."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+
+
+class Broken(StrEnum):
+    """What becomes of a record that cannot be read: it ends the run, is mended with U+FFFD if that helps, or is dropped."""
+
+    FAIL = "fail"
+    REPLACE = "replace"
+    SKIP = "skip"
+
+
 class PhraseScorer(StrEnum):
     """How a bigram is scored."""
 
@@ -136,12 +155,34 @@ class Section(BaseModel):
 
 
 class Corpus(Section):
-    """Which text. Its content decides what is fresh; paths do not."""
+    """Which text. Its content decides what is fresh; paths do not.
+
+    A record is a line of text, JSON Lines or TSV, or a row of CSV or Parquet; every line of its text is a paragraph.
+    """
 
     paths: tuple[str, ...] = ()
-    """Files, globs or directories; relative to the configuration file. Plain text, or .gz .bz2 .xz .zst; a line is a paragraph."""
+    """Files, globs or directories, relative to the configuration file, or URLs of these (s3://, gs://, hdfs:// and what fsspec knows)."""
+    format: Format = Format.AUTO
+    """auto: by suffix, .txt .text .jsonl .ndjson .json .csv .tsv .parquet, all but the last also .gz .bz2 .xz .zst; or one for all."""
+    column: Annotated[str, Field(min_length=1)] = "text"
+    """Where JSON Lines, CSV, TSV and Parquet have the text: a key, or a column."""
     shard_mb: Annotated[float, Field(gt=0, le=4096)] = 16
-    """Plain files are cut at line borders into shards of about so many MB, which are read in parallel."""
+    """Text and JSON Lines are cut at line borders, Parquet between row groups, into shards of about so many MB, read in parallel."""
+    broken: Broken = Broken.SKIP
+    """What becomes of records that cannot be read: fail ends the run, skip drops them, replace puts U+FFFD where they are not UTF-8."""
+    max_broken: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """The share of records that may be broken, and of bytes that damaged files may lose; with more the run fails."""
+    max_line_mb: Annotated[float, Field(gt=0, le=4096)] = 16
+    """A longer record counts as broken, and is not held in memory. Reading one takes 25 times its size."""
+
+    @property
+    def longest(self) -> int:
+        """Bytes that a record may have."""
+        return int(self.max_line_mb * 1e6)
+
+    def reading(self) -> dict[str, Any]:
+        """What changes how a shard is read, beside its content and its format."""
+        return {"broken": self.broken, "longest": self.longest}
 
 
 class Tokenize(Section):
@@ -485,6 +526,12 @@ class Configuration(Section):
         if self.train.loss is Loss.HIERARCHICAL_SOFTMAX and self.evaluate.vectors not in (VectorsUsed.USUAL, VectorsUsed.INPUT):
             raise ValueError("hierarchical_softmax has no output vectors of words for evaluate.vectors")
         return self
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is spelt as a URL."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme.replace("+", "").replace("-", "").isalnum()
 
 
 def is_path(name: object) -> bool:

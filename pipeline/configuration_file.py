@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.configuration import Configuration, is_path
+from pipeline.configuration import Configuration, is_path, is_url
 from pipeline.configured_files import ENGLISH
 from pipeline.errors import ConfigurationError
 
@@ -105,7 +105,7 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     """Make the paths among the values absolute, in place."""
 
     def anchor(path: object) -> object:
-        return str(base / path) if isinstance(path, str) else path
+        return str(base / path) if isinstance(path, str) and not is_url(path) else path
 
     def section(name: str) -> dict[str, Any]:
         found = values.get(name)

@@ -3,40 +3,25 @@
 Files are ordered by digest, not by name: moving or renaming a file changes nothing that is computed from it.
 """
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.artifact import Link
-from pipeline.configuration import Configuration
+from pipeline.artifact import Tally
+from pipeline.configuration import Configuration, Corpus, Format
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.evaluation_sets import EvaluationFile, find_evaluation_files
 from pipeline.frozen_phrases import FrozenPhrases, find_frozen
 from pipeline.initial import InitialVectors, find_initial
-from pipeline.keys import READ_BYTES
-from pipeline.sources import find_text_files, is_compressed, line_cuts
+from pipeline.reasons import LeftOut
+from pipeline.sources.cuts import CutFile
+from pipeline.sources.digests import Digests
+from pipeline.sources.files import Found, SourceFile, find_files
+from pipeline.sources.formats import Kind, kind_of
+from pipeline.sources.shard import SourceShard
 
-
-@dataclass(frozen=True)
-class SourceShard:
-    """A range of a plain file between line borders, or a whole compressed file: what one task reads."""
-
-    path: Path
-    compression: str  # suffix, empty when plain
-    file_sha256: str
-    start: int
-    stop: int
-    sha256: str
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes on disk."""
-        return self.stop - self.start
-
-    @property
-    def link(self) -> Link:
-        """How the tokenized shard names its source: content and compression, no path."""
-        return Link("source" + self.compression, self.file_sha256, self.sha256)
+_FILES_AT_ONCE = 8  # that are hashed: two cores are busy with two of them, an object store keeps eight waiting
 
 
 @dataclass(frozen=True)
@@ -47,15 +32,24 @@ class Observed:
     evaluation_files: tuple[EvaluationFile, ...]
     initial: InitialVectors | None = None
     frozen: tuple[FrozenPhrases, ...] = ()
+    n_empty_files: int = 0  # which have no shards
+    passed_over: Mapping[LeftOut, int] = field(default_factory=dict)  # other files that lie there, by reason
+
+    @property
+    def found(self) -> Tally:
+        """Where the files went that the configured paths lead to. A snapshot knows what is in its files, not what lies beside them."""
+        n_files = len({shard.location for shard in self.shards}) + self.n_empty_files
+        dropped = {why.value: n for why, n in self.passed_over.items()}
+        return Tally("files found", n_files + sum(dropped.values()), n_files, dropped)
 
 
-def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[EvaluationFile, ...], InitialVectors | None]:
+def find_inputs(configuration: Configuration) -> tuple[Found, tuple[EvaluationFile, ...], InitialVectors | None]:
     """The files of the corpus, not yet read, the evaluation sets, and the first vectors: quick, so that mistakes show at once.
 
     Raises
     ------
     ConfigurationError
-        When no corpus is configured, an evaluation set is unknown, or the first vectors do not fit.
+        When no corpus is configured, a URL holds credentials, an evaluation set is unknown, or the first vectors do not fit.
     InputError
         When files are missing, cannot be read, or hold nothing at all, or an evaluation set is broken.
     """
@@ -68,51 +62,41 @@ def find_inputs(configuration: Configuration) -> tuple[list[Path], tuple[Evaluat
             remedy="For example --set corpus.paths=my-text.txt",
         )
     evaluation_files = find_evaluation_files(configuration.evaluate)
-    files = find_text_files(paths, Path.cwd())
-    if not any(path.stat().st_size for path in files):
+    found = find_files(paths, Path.cwd(), configuration.corpus.format)
+    if not any(file.size_bytes for file in found.files):
         raise InputError(
             "The corpus is empty.",
             where=", ".join(paths)[:200],
-            got=f"{len(files)} file{'s' * (len(files) > 1)} of 0 bytes",
+            got=f"{len(found.files)} file{'s' * (len(found.files) > 1)} of 0 bytes",
             expected="text",
             remedy="Look whether the text was written there, or name other files in corpus.paths.",
         )
     find_frozen(configuration.phrases)
-    return files, evaluation_files, find_initial(configuration.train)
+    return found, evaluation_files, find_initial(configuration.train)
 
 
-def observe(configuration: Configuration) -> Observed:
-    """Find and hash the corpus and the evaluation sets.
+def observe(configuration: Configuration, digests: Digests) -> Observed:
+    """Find and hash the corpus and the evaluation sets; files whose digests are known are not read.
 
     Raises
     ------
     ConfigurationError, InputError
         As `find_inputs` does.
     """
-    files, evaluation_files, initial = find_inputs(configuration)
-    shards = [shard for path in files for shard in _hashed_shards(path, int(configuration.corpus.shard_mb * 1e6))]
-    return Observed(
-        tuple(sorted(shards, key=lambda shard: (shard.file_sha256, str(shard.path), shard.start))),
-        evaluation_files,
-        initial,
-        find_frozen(configuration.phrases),
-    )
+    found, evaluation_files, initial = find_inputs(configuration)
+    corpus = configuration.corpus
+    filled = [file for file in found.files if file.size_bytes]
+    kinds = [kind_of(file.location.partition("?")[0], corpus.format) for file in filled]
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
+        cuts = list(threads.map(lambda file, kind: digests.cut(file, kind, corpus.column, int(corpus.shard_mb * 1e6)), filled, kinds))
+    shards = [shard for file, kind, cut in zip(filled, kinds, cuts, strict=True) for shard in _shards(file, kind, cut, corpus)]
+    shards.sort(key=lambda shard: (shard.file_sha256, shard.location, shard.start))
+    frozen = find_frozen(configuration.phrases)
+    return Observed(tuple(shards), evaluation_files, initial, frozen, len(found.files) - len(filled), found.passed_over)
 
 
-def _hashed_shards(path: Path, shard_bytes: int) -> list[SourceShard]:
-    """The shards of one file with the digests of the file and of each shard, in one read."""
-    compression = path.suffix.lower() if is_compressed(path) else ""
-    size = path.stat().st_size
-    cuts = [(0, size)] if compression and size else line_cuts(path, shard_bytes)
-    whole, digests = hashlib.sha256(), []
-    with path.open("rb", buffering=0) as file:
-        for start, stop in cuts:
-            part, left = hashlib.sha256(), stop - start
-            while left and (block := file.read(min(left, READ_BYTES))):
-                part.update(block)
-                whole.update(block)
-                left -= len(block)
-            digests.append(part.hexdigest())
+def _shards(file: SourceFile, kind: Kind, cut: CutFile, corpus: Corpus) -> list[SourceShard]:
+    column = "" if kind.format is Format.TEXT else corpus.column
     return [
-        SourceShard(path, compression, whole.hexdigest(), start, stop, digest) for (start, stop), digest in zip(cuts, digests, strict=True)
+        SourceShard(file.location, kind.format, kind.compression, column, cut.sha256, one.start, one.stop, one.sha256) for one in cut.cuts
     ]

@@ -8,6 +8,7 @@ from pipeline.artifact import Artifact, Manifest
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
+from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Step, Unit
 from pipeline.store import Store
 
@@ -52,7 +53,7 @@ def plan(configuration: Configuration, store: Store, observed: Observed | None =
     StoreError
         When a manifest in the store cannot be read.
     """
-    observed = observed or observe(configuration)
+    observed = observed or observe(configuration, Digests(store, configuration.corpus))
     plans: dict[str, StepPlan] = {}
     for step in chain(configuration):
         waits_for = next((name for name in step.reads.values() if not plans[name].reused), None)

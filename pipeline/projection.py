@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from kernels.vectors import row_floats
 from pipeline import ppmi
-from pipeline.configuration import Configuration, Loss, NoiseDraws, TrainMode, WindowKind
-from pipeline.corpus import SourceShard
+from pipeline.configuration import Configuration, Format, Loss, NoiseDraws, TrainMode, WindowKind
 from pipeline.errors import ConfigurationError
 from pipeline.plan import StepPlan
 from pipeline.schemas import VECTORS_FILE
+from pipeline.sources.shard import SourceShard
 from pipeline.stages.pairs import SENTENCES_A_PART
 from pipeline.text import SENTENCES_FILE
 from pipeline.training import glove
@@ -22,6 +22,8 @@ from pipeline.training.schedule import centre_work
 from pipeline.training.softmax import flops, memory_bytes
 
 EXPANSION = {"": 1.0, ".gz": 2.8, ".bz2": 3.6, ".xz": 3.6, ".zst": 3.0}
+# Bytes of text in a byte of a file, when the text is all that is in it.
+SHARE_OF_TEXT = {Format.TEXT: 1.0, Format.JSONL: 0.95, Format.CSV: 0.99, Format.TSV: 1.0, Format.PARQUET: 1.7}
 TEXT_BYTES_A_TOKEN = 6.1
 TOKENS_A_SENTENCE = 74
 HEAPS_FACTOR, HEAPS_POWER = 7.4, 0.556  # words seen five times or more in n tokens: 7.4 n^0.556
@@ -94,7 +96,7 @@ class _Sizes:
 
     def __init__(self, configuration: Configuration, plans: dict[str, StepPlan]) -> None:
         shards: list[SourceShard] = [wanted.unit.material for wanted in plans["tokenize"].wanted]
-        text_bytes = sum(shard.n_bytes * EXPANSION[shard.compression] for shard in shards)
+        text_bytes = sum(shard.n_bytes * EXPANSION[shard.compression] * SHARE_OF_TEXT[shard.format] for shard in shards)
         self.configuration = configuration
         self.n_shards = len(shards)
         self.n_threads = configuration.cluster.threads or len(os.sched_getaffinity(0))

@@ -19,6 +19,7 @@ from pipeline.journal import Journal
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
 from pipeline.projection import refuse_absurd
+from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
 from pipeline.store import RUNS, Store
 from pipeline.workers import InPlace, Workers
@@ -53,8 +54,10 @@ class Run:
         self.started = datetime.now(UTC)
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
         store.remove_abandoned()
-        self.observed = observe(configuration)
+        digests = Digests(self.store, configuration.corpus)
+        self.observed = observe(configuration, digests)
         refuse_absurd(configuration, plan(configuration, self.store, self.observed))
+        digests.remember()
         self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
@@ -84,6 +87,7 @@ class Run:
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
         planned = plan_step(step, self.observed, inputs, self.store)
         artifacts = planned.artifacts if planned.reused else self._build(planned, inputs)
+        step.stage.check(self.configuration, self.observed, artifacts)
         self.made[step.name] = artifacts
         record = StepRecord(
             step.name,
@@ -117,9 +121,10 @@ class Run:
             "started_by": started_by,
             "configuration": self.configuration.model_dump(mode="json"),
             "sources": [
-                {"path": str(shard.path), "start": shard.start, "stop": shard.stop, "sha256": shard.sha256}
+                {"path": shard.location, "format": shard.format, "start": shard.start, "stop": shard.stop, "sha256": shard.sha256}
                 for shard in self.observed.shards
             ],
+            "found": asdict(self.observed.found),
             "steps": [asdict(record) for record in self.records],
             "scores": dict(self.made["evaluate"][0].manifest.measures),
             "environment": environment(),

@@ -8,6 +8,7 @@ VECTORS_FILE = "vectors.parquet"
 ROUNDS_FILE = "rounds.parquet"
 SECTIONS_FILE = "analogies.parquet"
 SIMILARITY_FILE = "similarity.parquet"
+QUARANTINE_FILE = "quarantine.parquet"
 
 
 def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
@@ -22,10 +23,24 @@ def list_of(kind: pa.DataType) -> pa.DataType:
 SHARDS = pa.schema(
     [
         _column("file", pa.string(), "SHA-256 of the whole file as it lies on disk"),
+        _column("format", pa.string(), "how the file holds text: text, jsonl, csv, tsv, parquet"),
         _column("compression", pa.string(), "suffix that says how it is compressed; empty: plain"),
+        _column("column", pa.string(), "column that holds the text; empty: plain text"),
         _column("start", pa.int64(), "first byte of the shard in the file"),
         _column("stop", pa.int64(), "byte after the last one"),
-        _column("sha256", pa.string(), "SHA-256 of the shard's bytes"),
+        _column("sha256", pa.string(), "SHA-256 of the shard's bytes; of Parquet, of these and of the file's footer"),
+    ]
+)
+# A shard is known by its content, so its file and its place there are not in here: the snapshot's table of shards has them.
+QUARANTINE = pa.schema(
+    [
+        _column("offset", pa.int64(), "where the record starts: byte of the shard's (decompressed) text; of Parquet row of the shard"),
+        _column("at", pa.int64(), "where in it the defect is, counted in the same way"),
+        _column("records", pa.int64(), "1, or how many more are broken for this reason, of which the first is described"),
+        _column("bytes", pa.int64(), "their bytes"),
+        _column("reason", pa.string(), "what is wrong with them"),
+        _column("kept", pa.bool_(), "whether they were kept, with U+FFFD where they are broken"),
+        _column("got", pa.string(), "what is there: an excerpt around the defect, or what was found instead"),
     ]
 )
 LEXICON = pa.schema(

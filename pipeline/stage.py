@@ -1,13 +1,13 @@
 """What a stage is: how its work falls into artifacts, and how one of them is built. The stages themselves are in `stages/`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pipeline.artifact import Artifact, FileRecord, Link, Tally
 from pipeline.checkpoints import Checkpoints
-from pipeline.configuration import Section
+from pipeline.configuration import Configuration, Section
 from pipeline.corpus import Observed
 from pipeline.keys import digest_of
 from pipeline.workers import Workers
@@ -52,6 +52,10 @@ def one_unit(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
     return (Unit({name: tuple(artifact.link for artifact in artifacts) for name, artifacts in inputs.items()}),)
 
 
+def accept(configuration: Configuration, observed: Observed, artifacts: Sequence[Artifact]) -> None:
+    """The usual check of artifacts that are all there: none."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A kind of computation. `version` changes whenever the same inputs would give other bytes."""
@@ -61,6 +65,8 @@ class Stage:
     build: Callable[[Job[Any]], Outcome]
     units: Callable[[Observed, Inputs], tuple[Unit, ...]] = one_unit
     on_workers: bool = False  # many small builds: each is one task on a worker
+    # Raises when the artifacts of a step, made or reused, are not what the configuration asks for as a whole.
+    check: Callable[[Configuration, Observed, Sequence[Artifact]], None] = accept
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from pipeline.configuration import Digits, Normalization, Tokenize
 from pipeline.errors import ConfigurationError
 from pipeline.function_table import FunctionTable, make_function
 from pipeline.lines import Bytes, Form, normalized_piece
+from pipeline.long_lines import InParts
+from pipeline.reasons import LeftOut
 
 Codes = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 FORMS: Mapping[Normalization, Form] = {Normalization.NFC: "NFC", Normalization.NFKC: "NFKC"}
-STOPPED, IN_SHORT, TOO_SHORT = "stop words", "in sentences that are too short", "too short"
 
 
 class Table(Protocol):
@@ -75,12 +76,17 @@ class Tokenizer:
     @property
     def dropped_tokens(self) -> dict[str, int]:
         """Tokens that were read and left out, by reason; only reasons that are configured."""
-        return ({STOPPED: self._n_dropped} if self._n_stopped else {}) | ({IN_SHORT: self._n_in_short} if self._least > 1 else {})
+        dropped: dict[str, int] = {}
+        if self._n_stopped:
+            dropped[LeftOut.STOP_WORD] = self._n_dropped
+        if self._least > 1:
+            dropped[LeftOut.IN_TOO_SHORT] = self._n_in_short
+        return dropped
 
     @property
     def dropped_sentences(self) -> dict[str, int]:
         """Sentences with tokens that were left out, by reason. Those without a token `add` counts."""
-        return {TOO_SHORT: self._n_short} if self._least > 1 else {}
+        return {LeftOut.TOO_SHORT: self._n_short} if self._least > 1 else {}
 
     def add(self, piece: Bytes) -> tuple[Codes, Offsets, int, int]:
         """Read one piece: the codes of its tokens, its sentences' offsets, the number of empty sentences, and where it is invalid.
@@ -132,11 +138,10 @@ class Tokenizer:
         return offsets[self._n_stopped :] - begin, content[begin:]
 
 
-def _token_table(settings: Tokenize, form: Form | None) -> TokenTable:
+def _token_table(settings: Tokenize, form: Form | None) -> InParts:
     """The byte kernel's table with the stop words in it."""
-    table = TokenTable(
-        _characters(settings.lowercase, settings.digits, settings.tokenizer == "characters"), split_sentences=settings.split_sentences
-    )
+    characters = _characters(settings.lowercase, settings.digits, settings.tokenizer == "characters")
+    table = InParts(TokenTable(characters, split_sentences=settings.split_sentences), characters)
     for word in sorted(set(settings.stop_words)):
         piece = np.frombuffer(word.encode(), np.uint8)
         codes = table.add(normalized_piece(piece, form)[0] if form else piece)[0]

@@ -1,13 +1,18 @@
 """snapshot: which text a run is made from, as digests of files and shards. No paths: the same text has the same snapshot anywhere."""
 
+import hashlib
+
 import pyarrow as pa
 
 from pipeline.artifact import Link, Tally
 from pipeline.configuration import Corpus
-from pipeline.corpus import Observed, SourceShard
+from pipeline.corpus import Observed
+from pipeline.reasons import LeftOut
 from pipeline.schemas import SHARDS
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
 from pipeline.tables import write_table
+
+EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
@@ -16,23 +21,28 @@ def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
     Shards alone would not do: two files, and one file that is cut where the first of them ends, have the same.
     """
     files = tuple(Link(shard.link.stage, shard.file_sha256, shard.file_sha256) for shard in observed.shards if shard.start == 0)
-    return (Unit({"files": files, "shards": tuple(shard.link for shard in observed.shards)}, observed.shards),)
+    empty = (Link("source", EMPTY, EMPTY),) * observed.n_empty_files
+    return (Unit({"files": (*files, *empty), "shards": tuple(shard.link for shard in observed.shards)}, observed),)
 
 
 def build(job: Job[Corpus]) -> Outcome:
     """Write the table of shards."""
-    shards: tuple[SourceShard, ...] = job.material
+    observed: Observed = job.material
+    shards = observed.shards
     columns = {
         "file": [shard.file_sha256 for shard in shards],
+        "format": [shard.format.value for shard in shards],
         "compression": [shard.compression for shard in shards],
+        "column": [shard.column for shard in shards],
         "start": [shard.start for shard in shards],
         "stop": [shard.stop for shard in shards],
         "sha256": [shard.sha256 for shard in shards],
     }
     record = write_table(job.directory, "shards.parquet", SHARDS, pa.table(columns, schema=SHARDS))
     n_bytes = sum(shard.n_bytes for shard in shards)
-    n_files = len({shard.path for shard in shards})
-    return Outcome((record,), (Tally("bytes", n_bytes, n_bytes),), {"files": n_files, "shards": len(shards), "bytes": n_bytes})
+    n_files, n_empty = len({shard.location for shard in shards}), observed.n_empty_files
+    tallies = (Tally("bytes", n_bytes, n_bytes), Tally("files", n_files + n_empty, n_files, {LeftOut.EMPTY_FILE: n_empty}))
+    return Outcome((record,), tallies, {"files": n_files, "shards": len(shards), "bytes": n_bytes})
 
 
-STAGE = Stage("snapshot", 1, build, units)
+STAGE = Stage("snapshot", 2, build, units)

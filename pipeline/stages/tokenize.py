@@ -3,21 +3,25 @@
 A shard whose bytes were tokenized before, under any name, is found by its content and not read.
 """
 
-from codecs import BOM_UTF8
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from kernels.tokens import PIECE_BYTES
-from pipeline.artifact import Tally
-from pipeline.configuration import Tokenize
-from pipeline.corpus import Observed, SourceShard
-from pipeline.errors import InputError
-from pipeline.keys import digest_of_range
-from pipeline.sources import invalid_text_error, read_blocks
+from pipeline.artifact import AccountingError, FileRecord, Tally
+from pipeline.configuration import Broken, Format, Tokenize
+from pipeline.corpus import Observed
+from pipeline.quarantine import refuse_broken
+from pipeline.reasons import LeftOut
+from pipeline.schemas import QUARANTINE, QUARANTINE_FILE
+from pipeline.sources.account import Account
+from pipeline.sources.archives import BrokenArchiveError
+from pipeline.sources.reading import Pass, read_shard
+from pipeline.sources.shard import SourceShard
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
-from pipeline.tables import Text
+from pipeline.tables import Text, write_table
 from pipeline.text import write_shard
 from pipeline.tokenizers import new_tokenizer
 
@@ -28,59 +32,73 @@ def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
 
 
 def build(job: Job[Tokenize]) -> Outcome:
-    """Tokenize one shard.
+    """Tokenize one shard; what of it is broken is in its table of quarantine, which a shard without defects has not.
 
     Raises
     ------
     InputError
-        When the file is not UTF-8 text, or its archive is damaged, or the file of a tokenizer has changed.
+        When the file cannot be read or has changed, or something in it is broken and that ends the run, or the file of a tokenizer has
+        changed.
     ConfigurationError
         When a stop word is not one token, or a tokenizer of the user's cannot be made, or fails.
     """
-    reading = _Reading(job.material, job.settings)
-    sentences, lexicon, n_counted = write_shard(job.directory, "", reading.texts(), reading.tokens())
-    reading.check_unchanged()
-    short, left_out = reading.table.dropped_sentences, reading.table.dropped_tokens
-    return Outcome(
-        (sentences, lexicon),
-        (
-            reading.bytes_tally(),
-            Tally(
-                "sentences",
-                reading.n_sentences + sum(short.values()),
-                sentences.n_rows,
-                {"without a token": reading.n_empty} | short,
-            ),
-            Tally("tokens", reading.n_tokens + sum(left_out.values()), n_counted, left_out),
-        ),
-        {"tokens": reading.n_tokens, "text_bytes": reading.n_bytes},
-    )
+    reading, sentences, lexicon, n_counted = _read(job)
+    account = reading.account
+    files = [sentences, lexicon]
+    if account.n_broken:
+        files.append(write_table(job.directory, QUARANTINE_FILE, QUARANTINE, account.quarantine()))
+    measures = {
+        "tokens": reading.n_tokens,
+        "text_bytes": reading.n_bytes,
+        "records": account.n_records,
+        "broken": account.n_broken,
+        "lost_bytes": account.n_lost,
+    }
+    return Outcome(tuple(files), (*account.tallies(), *reading.tallies(sentences.n_rows, n_counted)), measures)
+
+
+class _InvalidTextError(Exception):
+    """The tokenizer has found a NUL, or bytes that are not UTF-8."""
+
+
+def _read(job: Job[Tokenize]) -> tuple["_Reading", FileRecord, FileRecord, int]:
+    """Write sentences and lexicon in as many passes as it takes: one, unless it finds something that the next must know from the start.
+
+    Nothing of a broken line gets into the files: the pass that finds it is not gone on with.
+    """
+    this = Pass(int(job.parameters["longest"]))
+    while True:
+        reading = _Reading(job.material, job.settings, Broken(job.parameters["broken"]), this)
+        try:
+            return reading, *write_shard(job.directory, "", reading.texts(), reading.tokens())
+        except _InvalidTextError:
+            this = replace(this, checked=True)
+        except BrokenArchiveError as error:
+            this = replace(this, broken=BrokenArchiveError(error.reason, error.n_trusted, error.got, error.n_lost))  # without its traceback
 
 
 class _Reading:
     """One pass over a shard, with what was counted on the way."""
 
-    def __init__(self, shard: SourceShard, settings: Tokenize) -> None:
-        self.shard = shard
+    def __init__(self, shard: SourceShard, settings: Tokenize, broken: Broken, this: Pass) -> None:
+        self.shard, self.this = shard, this
+        self.account = Account(shard, broken)
         self.table = new_tokenizer(settings)
-        self.n_mark = 0 if shard.compression or shard.start else _mark_bytes(shard)
-        self.n_bytes = self.n_tokens = self.n_sentences = self.n_empty = 0
+        self._split = settings.split_sentences
+        self.n_bytes = self.n_tokens = self._n_lines = self._n_sentences = self._n_empty = 0
 
     def texts(self) -> Iterator[Text]:
         """The sentences of the shard, piece by piece."""
-        shard = self.shard
-        limits = {} if shard.compression else {"start": shard.start, "stop": shard.stop}
-        for block in read_blocks(shard.path, **limits):
+        for block in read_shard(self.shard, self.account, self.this):
+            self._n_lines += block.count(b"\n") + (not block.endswith(b"\n"))
             for piece in _pieces(block):
                 codes, offsets, n_empty, invalid = self.table.add(np.frombuffer(piece, dtype=np.uint8))
                 if invalid >= 0:
-                    raise invalid_text_error(
-                        shard.path, shard.start + self.n_mark + self.n_bytes + invalid, bytes(piece[max(0, invalid - 20) : invalid + 20])
-                    )
+                    self._refuse(piece, invalid)
                 self.n_bytes += len(piece)
                 self.n_tokens += len(codes)
-                self.n_empty += n_empty
-                self.n_sentences += n_empty + len(offsets) - 1
+                self._n_empty += n_empty
+                self._n_sentences += n_empty + len(offsets) - 1
                 yield Text(codes, offsets)
 
     def tokens(self) -> Iterator[pa.Array]:
@@ -88,31 +106,30 @@ class _Reading:
         offsets, content = self.table.tokens()
         yield pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(content)).cast(pa.string())
 
-    def bytes_tally(self) -> Tally:
-        """Where the bytes went. Of a compressed file only the text that came out is known."""
-        n_in = self.n_bytes if self.shard.compression else self.shard.n_bytes
-        return Tally("bytes", n_in, self.n_bytes, {"byte order mark": self.n_mark})
-
-    def check_unchanged(self) -> None:
-        """Hash the shard once more: what was read must be what the key stands for.
+    def tallies(self, n_written: int, n_counted: int) -> tuple[Tally, ...]:
+        """Where lines, sentences and tokens went, of which so many are in the files; lines of plain text are in the account already.
 
         Raises
         ------
-        InputError
-            When the file has been changed since the run began.
+        AccountingError
+            When they do not add up, or a line that was kept made no sentence.
         """
-        if digest_of_range(self.shard.path, self.shard.start, self.shard.stop) != self.shard.sha256:
-            raise InputError(
-                "A file of the corpus changed while it was used.",
-                where=str(self.shard.path),
-                expected="the bytes that were there when the run began",
-                remedy="Run the same command again when the file is complete.",
-            )
+        short, left_out = self.table.dropped_sentences, self.table.dropped_tokens
+        found = (
+            Tally("lines", self._n_lines, self._n_lines),
+            Tally("sentences", self._n_sentences + sum(short.values()), n_written, {LeftOut.WORDLESS: self._n_empty} | short),
+            Tally("tokens", self.n_tokens + sum(left_out.values()), n_counted, left_out),
+        )
+        n_lines = self.account.n_kept if self.shard.format is Format.TEXT else self._n_lines
+        n_sentences = found[1].n_in
+        if n_lines != self._n_lines or n_sentences < n_lines or (n_sentences > n_lines and not self._split):
+            raise AccountingError(f"{n_lines} lines were kept, {self._n_lines} read, and made {n_sentences} sentences")
+        return found[1:] if self.shard.format is Format.TEXT else found
 
-
-def _mark_bytes(shard: SourceShard) -> int:
-    with shard.path.open("rb") as file:
-        return len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+    def _refuse(self, piece: memoryview, invalid: int) -> None:
+        if self.this.checked or self.shard.format is not Format.TEXT:
+            raise RuntimeError(f"the tokenizer takes {bytes(piece[invalid : invalid + 4])!r} for invalid, which was checked before")
+        raise _InvalidTextError
 
 
 def _pieces(block: bytes) -> Iterator[memoryview]:
@@ -126,4 +143,4 @@ def _pieces(block: bytes) -> Iterator[memoryview]:
         start = stop
 
 
-STAGE = Stage("tokenize", 1, build, units, on_workers=True)
+STAGE = Stage("tokenize", 2, build, units, on_workers=True, check=refuse_broken)

@@ -16,6 +16,7 @@ import pytest
 from pipeline.artifact import MANIFEST, Manifest
 from pipeline.journal import JOURNAL
 from pipeline.keys import digest_of_file
+from pipeline.sources.digests import DIGESTS
 from pipeline.store import CHECKPOINTS, RECORD, RUNS, Store
 from tests.conftest import COMMAND, Finished, Project, environment_of, new_project
 
@@ -27,7 +28,7 @@ LONG = ("pairs.epochs=200", "train.dimensions=200")  # minutes of training: a si
 def assert_store_is_whole(root: Path, *, after_a_kill: bool = False) -> None:
     """Every artifact has the files that its manifest names and no others, with their bytes; only a kill leaves hidden, unfinished work."""
     for stage in sorted(root.glob("*")) if root.is_dir() else []:
-        if stage.name in (".prefect", RUNS, CHECKPOINTS):
+        if stage.name in (".prefect", RUNS, CHECKPOINTS, DIGESTS):
             continue
         assert stage.is_dir(), stage
         for directory in stage.iterdir():
@@ -67,7 +68,7 @@ def untouched(small_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
     project = new_project(tmp_path_factory.mktemp("untouched"), small_text, "http://127.0.0.1:9/api")
     (project.directory / "empty.txt").touch()
     (project.directory / "no-text").mkdir()
-    (project.directory / "no-text" / "table.csv").write_text("a,b\n")
+    (project.directory / "no-text" / "table.html").write_text("a,b\n")
     (project.directory / "questions.txt").write_text(": capitals\nathens greece oslo norway\nathens greece oslo\n")
     (project.directory / "ratings.tsv").write_text("cup\tcoffee\tvery\n")
     (project.directory / "file").touch()
@@ -80,6 +81,8 @@ def untouched(small_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
         ("corpus.paths=smal.txt", FAILURE, ("does not exist", "smal.txt", *ALL_PARTS)),
         ("corpus.paths=*.text", FAILURE, ("matches no file", "*.text", *ALL_PARTS)),
         ("corpus.paths=empty.txt", FAILURE, ("corpus is empty", "empty.txt", "1 file of 0 bytes", *ALL_PARTS)),
+        ("corpus.paths=s3://AKIA:hidden@bucket/a.txt", WRONG_USE, ("holds credentials", "AWS_PROFILE", *ALL_PARTS)),
+        ("corpus.paths=unheard-of://bucket/a.txt", FAILURE, ("cannot be reached", "unheard-of://bucket/a.txt", *ALL_PARTS)),
         ("corpus.paths=no-text", FAILURE, ("holds no text", "no-text", ".txt", *ALL_PARTS)),
         ("corpus.paths=[]", WRONG_USE, ("No corpus", "key corpus.paths", *ALL_PARTS)),
         ("train.dimension=50", WRONG_USE, ("'train.dimension'", "Did you mean 'dimensions'?", *ALL_PARTS)),
@@ -206,11 +209,12 @@ def test_train__on_a_full_disk_keeps_the_finished_steps(n_bytes: int, step: str,
     [
         (b"\n\n  \n... --- !!\n", (), FAILURE, ("no tokens", "corpus.paths", *ALL_PARTS)),
         (b"\x7fELF\x02\x01\x01\x00\x00\x00" * 1000, (), FAILURE, ("not text", "odd.txt, byte 7", "NUL", *ALL_PARTS)),
-        (b"good words\n" * 10_000 + b"caf\xe9 au lait\n" + b"good words\n" * 10_000, (), FAILURE, ("byte 110003", "e9", *ALL_PARTS)),
+        (b"good words\n" * 10_000 + b"caf\xe9 au lait\n" * 300, (), FAILURE, ("byte 110003", "e9", "10,300 records", "300", *ALL_PARTS)),
+        (b"good words\n" * 9 + b"caf\xe9\n" + b"good\n" * 9999, ("corpus.broken=fail",), FAILURE, ("byte 102", "e9", *ALL_PARTS)),
         (b"a rose is a rose\n", ("vocabulary.min_count=9",), WRONG_USE, ("vocabulary.min_count", "2 times", "Lower it", *ALL_PARTS)),
         (b"a rose is a rose\n" * 99, ("pairs.subsample=1e-12",), WRONG_USE, ("pairs.subsample", "were subsampled", *ALL_PARTS)),
     ],
-    ids=["punctuation", "binary", "latin-1", "min_count", "subsample"],
+    ids=["punctuation", "binary", "latin-1", "one line", "min_count", "subsample"],
 )
 def test_train__says_what_is_wrong_with_the_text(
     content: bytes, overrides: tuple[str, ...], exit_code: int, words: tuple[str, ...], filling: Project

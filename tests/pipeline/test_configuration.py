@@ -48,10 +48,11 @@ def test_configuration__cannot_be_changed() -> None:
 def test_load_configuration__paths_in_the_file_are_relative_to_the_file(tmp_path) -> None:
     path = write(
         tmp_path,
-        '[corpus]\npaths = ["text.txt", "/abs/text.txt"]\n[store]\npath = "here"\n[evaluate]\nanalogies = ["questions-words", "my.txt"]\n',
+        '[corpus]\npaths = ["text.txt", "/abs/t.txt", "s3://b/t.txt"]\n[store]\npath = "here"\n'
+        '[evaluate]\nanalogies = ["questions-words", "my.txt"]\n',
     )
     configuration = load_configuration(path)
-    assert configuration.corpus.paths == (f"{tmp_path}/text.txt", "/abs/text.txt")
+    assert configuration.corpus.paths == (f"{tmp_path}/text.txt", "/abs/t.txt", "s3://b/t.txt")
     assert configuration.store.path == f"{tmp_path}/here"
     assert configuration.evaluate.analogies == ("questions-words", f"{tmp_path}/my.txt")
 

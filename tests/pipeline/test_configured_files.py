@@ -68,6 +68,7 @@ def test_parameters__of_tokenize_name_every_option_that_changes_tokens() -> None
     ours = parameters(Configuration())
     assert set(ours) == {
         "tokenizer", "normalize", "lowercase", "digits", "split_sentences", "stop_words", "min_sentence_tokens", "definition", "unicode",
+        "broken", "longest",
     }  # fmt: skip
     with_function = parameters(load_configuration(None, FUNCTION))
     assert set(with_function) - set(ours) == {"tokenizer_argument", "tokenizer_sha256", "tokenizer_version"}

@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus import observe
+from pipeline.configuration import Configuration
+from pipeline.corpus import Observed
+from pipeline.corpus import observe as observe_with
 from pipeline.errors import ConfigurationError, InputError
+from pipeline.sources.digests import Digests
+from pipeline.store import Store
 from tests.pipeline.small_runs import configured
+
+
+def observe(configuration: Configuration) -> Observed:
+    """What is seen by a run that remembers nothing."""
+    return observe_with(configuration, Digests(Store(Path("no-such-store")), configuration.corpus))
 
 
 def sha256(content: bytes) -> str:
@@ -31,7 +40,7 @@ def test_observe__cuts_a_file_into_shards_of_whole_lines_with_their_digests(
     for shard in shards:
         part = content[shard.start : shard.stop]
         assert part.endswith(b"\n")
-        assert (shard.path, shard.compression, shard.n_bytes) == (path, "", len(part))
+        assert (shard.location, shard.compression, shard.n_bytes) == (str(path), "", len(part))
         assert (shard.file_sha256, shard.sha256) == (sha256(content), sha256(part))
         assert shard is shards[-1] or len(part) >= int(size / 1e6 * 1e6)
 
@@ -57,7 +66,7 @@ def test_observe__sees_a_file_once_however_often_it_is_named_and_its_copy_as_ano
         one.write_text("text\n")
     (tmp_path / "link.txt").symlink_to(path)
     assert len(observe(configured(path, path, tmp_path / "link.txt")).shards) == 1
-    assert [shard.path for shard in observe(configured(tmp_path)).shards] == [path, copy]
+    assert [shard.location for shard in observe(configured(tmp_path)).shards] == [str(path), str(copy)]
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".XZ"])
@@ -72,7 +81,8 @@ def test_observe__takes_a_compressed_file_as_one_shard(suffix: str, tmp_path: Pa
 def test_observe__leaves_out_empty_files_unless_there_is_nothing_else(tmp_path: Path) -> None:
     for name, content in (("empty.txt", ""), ("text.txt", "text\n")):
         (tmp_path / name).write_text(content)
-    assert [shard.path.name for shard in observe(configured(tmp_path)).shards] == ["text.txt"]
+    assert [shard.name for shard in observe(configured(tmp_path)).shards] == ["text.txt"]
+    assert observe(configured(tmp_path)).n_empty_files == 1
     with pytest.raises(InputError, match="The corpus is empty"):
         observe(configured(tmp_path / "empty.txt"))
 

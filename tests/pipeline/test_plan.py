@@ -147,7 +147,7 @@ def test_project__measures_what_is_there_and_estimates_the_rest(text: Path, done
         if name not in ("train", "evaluate"):
             sizes = [artifact.manifest.size_bytes for artifact in done.made[name]]
             assert (projection.disk_bytes, projection.memory_bytes) == (sum(sizes), 0)
-    assert projections["tokenize"].n_rows == sum(read.manifest.tallies[1].n_kept for read in done.made["tokenize"])
+    assert projections["tokenize"].n_rows == sum(read.manifest.tallies[2].n_kept for read in done.made["tokenize"])
     n_words = done.made["vocabulary"][0].manifest.measures["words"]
     assert projections["train"].n_rows == n_words
     trained = sum(file.size_bytes for file in done.made["train"][0].manifest.files)

@@ -381,7 +381,7 @@ def test_run__names_the_file_that_is_no_text_wherever_it_is_read(processes: int,
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"good line\n" * 50 + b"\xff\xfe\n")
     with pytest.raises(InputError) as caught:
-        walk(configured(text, bad, cluster__processes=processes), tmp_path / "store")
+        walk(configured(text, bad, cluster__processes=processes, corpus__broken="fail"), tmp_path / "store")
     assert caught.value.details["where"] == f"{bad}, byte 500"
 
 

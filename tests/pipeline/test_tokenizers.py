@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from pipeline.configuration import Tokenize
 from pipeline.configuration_file import parse_configuration
 from pipeline.errors import ConfigurationError, InputError
+from pipeline.reasons import LeftOut
 from pipeline.run import Run
 from pipeline.schemas import LEXICON
 from pipeline.tables import read_table
 from pipeline.text import SENTENCES_FILE, shards_of
-from pipeline.tokenizers import IN_SHORT, STOPPED, TOO_SHORT, new_tokenizer
+from pipeline.tokenizers import new_tokenizer
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.kernels.test_tokens import TEXTS, cut, words_of
@@ -68,9 +69,9 @@ def expected(text: str, chosen: Tokenize) -> tuple[list[list[str]], dict[str, in
     kept, n = leave_out(sentences, stop_words, chosen.min_sentence_tokens)
     dropped = {"empty": n_empty + n["emptied"]}
     if stop_words:
-        dropped[STOPPED] = n["stopped"]
+        dropped[LeftOut.STOP_WORD] = n["stopped"]
     if chosen.min_sentence_tokens > 1:
-        dropped |= {TOO_SHORT: n["short"], IN_SHORT: n["in_short"]}
+        dropped |= {LeftOut.TOO_SHORT: n["short"], LeftOut.IN_TOO_SHORT: n["in_short"]}
     return kept, dropped
 
 
@@ -127,7 +128,7 @@ def test_new_tokenizer__hands_out_no_stop_words_and_codes_by_first_occurrence() 
         tokenizer = new_tokenizer(section(stop_words=stop_words))
         codes, offsets, _, _ = tokenizer.add(np.frombuffer(b"The b a c\na the\nb", np.uint8))
         assert (codes.tolist(), offsets.tolist(), words_of(tokenizer)) == ([0, 1, 0], [0, 2, 3], ["b", "c"])
-        assert tokenizer.dropped_tokens == {STOPPED: 4}
+        assert tokenizer.dropped_tokens == {LeftOut.STOP_WORD: 4}
 
 
 @pytest.mark.parametrize(
@@ -221,12 +222,11 @@ def test_tokenize__accounts_for_everything_that_it_left_out(tokenizer: dict[str,
                 reasons[reason] = reasons.get(reason, 0) + n
     assert found == sentences
     assert n_kept["tokens"] == sum(map(len, sentences))
-    assert n_in["tokens"] - n_kept["tokens"] == dropped[STOPPED] + dropped[IN_SHORT]
-    assert n_in["sentences"] - n_kept["sentences"] == dropped["empty"] + dropped[TOO_SHORT]
+    assert n_in["tokens"] - n_kept["tokens"] == dropped[LeftOut.STOP_WORD] + dropped[LeftOut.IN_TOO_SHORT]
+    assert n_in["sentences"] - n_kept["sentences"] == dropped["empty"] + dropped[LeftOut.TOO_SHORT]
     assert reasons == {
-        "byte order mark": 0,
-        "without a token": dropped["empty"],
-        **{reason: dropped[reason] for reason in (STOPPED, IN_SHORT, TOO_SHORT)},
+        LeftOut.WORDLESS: dropped["empty"],
+        **{reason: dropped[reason] for reason in (LeftOut.STOP_WORD, LeftOut.IN_TOO_SHORT, LeftOut.TOO_SHORT)},
     }
     assert min(dropped.values()) > 0
 

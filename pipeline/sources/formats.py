@@ -1,0 +1,67 @@
+"""What the name of a file says of its content: the format, and how it is compressed."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from pipeline.configuration import Format
+
+SUFFIXES = {
+    ".txt": Format.TEXT,
+    ".text": Format.TEXT,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".json": Format.JSONL,
+    ".csv": Format.CSV,
+    ".tsv": Format.TSV,
+    ".parquet": Format.PARQUET,
+}
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+# In a directory of text, a .json is more often a description of the text than text.
+_AMBIGUOUS = ".json"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a file is to be read."""
+
+    format: Format  # never auto
+    compression: str  # suffix, empty when plain
+
+
+def kind_of(name: str, configured: Format) -> Kind:
+    """How to read a file: in the configured format, or as its suffix says, and plain text where that says nothing.
+
+    Parameters
+    ----------
+    name
+        A path, or the path in a URL.
+    configured
+        The key `corpus.format`.
+    """
+    compression, suffix = _suffixes(name)
+    return Kind(SUFFIXES.get(suffix, Format.TEXT) if configured is Format.AUTO else configured, compression)
+
+
+def belongs(name: str, configured: Format) -> bool:
+    """Whether a file with this name is meant when the directory is named that it lies in."""
+    compression, suffix = _suffixes(name)
+    format_ = SUFFIXES.get(suffix)
+    if format_ is None or (format_ is Format.PARQUET and compression):
+        return False
+    return format_ is configured or (configured is Format.AUTO and suffix != _AMBIGUOUS)
+
+
+def meant_suffixes(configured: Format) -> str:
+    """The suffixes that count in a directory, for a message."""
+    suffixes = [suffix for suffix in SUFFIXES if belongs(f"a{suffix}", configured)]
+    packed = "" if configured is Format.PARQUET else f", or these and {', '.join(COMPRESSIONS)}"
+    return ", ".join(suffixes) + packed
+
+
+def _suffixes(name: str) -> tuple[str, str]:
+    """The suffix of the compression, or nothing, and the one before it; in lower case."""
+    path = PurePath(name)
+    compression = path.suffix.lower()
+    if compression not in COMPRESSIONS:
+        return "", compression
+    return compression, PurePath(path.stem).suffix.lower()

@@ -1,0 +1,36 @@
+"""What one task reads: a range of a file."""
+
+from dataclasses import dataclass
+
+from pipeline.artifact import Link
+from pipeline.configuration import Format
+
+
+@dataclass(frozen=True)
+class SourceShard:
+    """A range of a file between line borders, or between row groups of Parquet; or a whole file, where it cannot be cut."""
+
+    location: str  # absolute path, or URL
+    format: Format
+    compression: str  # suffix, empty when plain
+    column: str  # that holds the text; empty for plain text
+    file_sha256: str
+    start: int
+    stop: int
+    sha256: str  # of the bytes of the range; of Parquet, of these and of the footer
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """The last part of the location."""
+        return self.location.partition("?")[0].rpartition("/")[2]
+
+    @property
+    def link(self) -> Link:
+        """How the tokenized shard names its source: its content and how that is read, no path."""
+        how = "" if self.format is Format.TEXT else f".{self.format}[{self.column}]"
+        return Link(f"source{how}{self.compression}", self.file_sha256, self.sha256)

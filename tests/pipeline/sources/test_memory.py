@@ -1,0 +1,77 @@
+"""Reading holds some blocks and one record, however long a line is: the most memory that a process of its own ever had."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.pipeline.sources.written import write
+
+# Not getrusage's figure: that one begins with what the parent had.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from pipeline.errors import InputError
+from pipeline.workers import InPlace
+from tests.pipeline.small_runs import configured, walk
+
+def peak_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+store, warm, *paths = map(Path, sys.argv[1:])
+walk(configured(warm), store, InPlace(), "tokenize")
+before = peak_mb()
+for path in paths:
+    for policy in ("fail", "replace", "skip"):
+        try:
+            run = walk(configured(path, corpus__broken=policy, corpus__max_broken=1.0), store, InPlace(), "tokenize")
+            tallies = [tally for artifact in run.made["tokenize"] for tally in artifact.manifest.tallies]
+            found = [[tally.unit, tally.dropped["too long"]] for tally in tallies if "too long" in tally.dropped]
+        except InputError as error:
+            found = error.what
+        print(json.dumps([path.name, policy, found, peak_mb() - before]))
+"""
+LINE_BYTES = 200_000_000
+PART = b"many words " * 100_000  # 1.1 MB
+
+
+def long_line(file, begin=b"", end=b"\n"):
+    """Write a line of 200 MB, and one behind it."""
+    n_left = LINE_BYTES - len(begin) - len(end)
+    file.write(begin)
+    while n_left > 0:
+        n_left -= file.write(PART[:n_left])
+    file.write(end + b'{"text": "behind"}\n')
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Files with a line of 200 MB."""
+    directory = tmp_path_factory.mktemp("long")
+    with (directory / "a.txt").open("wb") as file:
+        long_line(file)
+    with (directory / "b.jsonl").open("wb") as file:
+        long_line(file, b'{"text": "', b'"}\n')
+    with gzip.open(directory / "c.txt.gz", "wb", compresslevel=1) as file:
+        long_line(file)
+    with (directory / "d.csv").open("wb") as file:
+        file.write(b"text\n")
+        long_line(file)
+    return sorted(directory.iterdir())
+
+
+def test_read_shard__of_a_line_of_200_mb_takes_the_memory_of_a_shard(paths, tmp_path):
+    warm = write(tmp_path / "warm.txt", b"some words\n" * 1000)
+    arguments = [sys.executable, "-c", PROGRAM, tmp_path / "store", warm, *paths]
+    done = subprocess.run(list(map(str, arguments)), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 3 * len(paths)
+    for name, policy, found, growth_mb in rows:
+        unit = "lines" if ".txt" in name else "documents"
+        assert found == ("A line of the corpus is too long." if policy == "fail" else [["bytes", LINE_BYTES], [unit, 1]])
+        assert growth_mb < 32, name

@@ -98,7 +98,7 @@ def _remedy(shard: SourceShard, reason: Reason) -> str:
         case Reason.NUL:
             remedy = f"If it is text in which a few NULs got lost: tr -d '\\000' < {plain} > clean-{plain};"
         case Reason.TOO_LONG:
-            remedy = f"If {plain} is one long line by intention, raise corpus.max_line_mb: reading takes 25 times as much memory;"
+            remedy = f"If {plain} is one long line by intention, raise corpus.max_line_mb: reading takes 6 times as much memory;"
         case Reason.TRUNCATED | Reason.DAMAGED:
             remedy = "Fetch it again, or make it again (of a compressed file its tool's option -t tells);"
         case Reason.NOT_JSON:

@@ -26,7 +26,7 @@ store, warm, *paths = map(Path, sys.argv[1:])
 walk(configured(warm), store, InPlace(), "tokenize")
 before = peak_mb()
 for path in paths:
-    for policy in ("fail", "replace", "skip"):
+    for policy in ("fail", "replace", "skip") if path.suffix == ".gz" else ("skip",):
         try:
             run = walk(configured(path, corpus__broken=policy, corpus__max_broken=1.0), store, InPlace(), "tokenize")
             tallies = [tally for artifact in run.made["tokenize"] for tally in artifact.manifest.tallies]
@@ -70,7 +70,7 @@ def test_read_shard__of_a_line_of_200_mb_takes_the_memory_of_a_shard(paths, tmp_
     done = subprocess.run(list(map(str, arguments)), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(rows) == 3 * len(paths)
+    assert len(rows) == 2 + len(paths)
     for name, policy, found, growth_mb in rows:
         unit = "lines" if ".txt" in name else "documents"
         assert found == ("A line of the corpus is too long." if policy == "fail" else [["bytes", LINE_BYTES], [unit, 1]])

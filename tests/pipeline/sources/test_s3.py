@@ -17,7 +17,7 @@ from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk
 from tests.pipeline.sources.written import json_lines, packed, write, write_parquet
 
-server = pytest.importorskip("moto.server")  # of the package moto[server]
+server = pytest.importorskip("moto.server")  # the extra dev has it
 
 
 @pytest.fixture(scope="module")

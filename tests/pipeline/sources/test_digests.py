@@ -36,12 +36,11 @@ def settle(path: Path) -> None:
     time.sleep(max(0.0, 0.45 - (time.time() - path.stat().st_ctime)))
 
 
-def observe(tmp_path, shard_bytes=1 << 20, **corpus):
-    """The digests of all text in a directory, remembered."""
-    digests = Digests(Store(tmp_path / "store"), Corpus(paths=("texts",), **corpus))
-    found = [
-        digests.cut(file, kind_of(file.location, Corpus().format), "text", shard_bytes) for file in find_files(["texts"], tmp_path).files
-    ]
+def observe(tmp_path, *names, shard_bytes=1 << 20, **corpus):
+    """The digests of some files, or of all text in a directory, remembered."""
+    digests = Digests(Store(tmp_path / "store"), Corpus(**corpus))
+    files = find_files(names or ["texts"], tmp_path).files
+    found = [digests.cut(file, kind_of(file.location, Corpus().format), "text", shard_bytes) for file in files]
     digests.remember()
     return [cut.sha256 for cut in found]
 
@@ -70,11 +69,55 @@ def test_digests__reads_an_unchanged_file_once_and_a_fresh_one_again(tmp_path, r
     assert observe(tmp_path)[0] != settled[0]
     assert str(path) in read
 
-    # Moved: another time of change.
+
+def test_digests__reads_no_file_again_that_was_renamed_and_all_that_may_be_others(tmp_path, read):
+    paths = [write(tmp_path / "texts" / name, name.encode() + b" text\n") for name in ("a.txt", "b.txt", "c.txt")]
+    for path in paths:
+        settle(path)
+    expected = observe(tmp_path)
     read.clear()
-    path.rename(path.with_name("c.txt"))
+    for path, name in zip(paths, ("z.txt", "deep/y.txt", "a.txt"), strict=True):
+        path.with_name("deep").mkdir(exist_ok=True)
+        path.rename(path.with_name(name) if "/" not in name else path.parent / name)
+    assert sorted(observe(tmp_path)) == sorted(expected)
+    assert read == []
+
+    # Touched where it is: the time of change is all that tells it from one that was changed.
+    here = tmp_path / "texts" / "z.txt"
+    here.chmod(0o600)
+    assert sorted(observe(tmp_path)) == sorted(expected)
+    assert read == [str(here)]
+
+    # A second name for one file, and a copy with the same dates.
+    read.clear()
+    status = (tmp_path / "texts" / "a.txt").stat()
+    (tmp_path / "texts" / "copy.txt").write_bytes(b"x.txt text\n")
+    os.utime(tmp_path / "texts" / "copy.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
     observe(tmp_path)
-    assert len(read) == 2
+    assert str(tmp_path / "texts" / "copy.txt") in read
+
+
+def test_digests__are_known_in_every_corpus_of_a_store_until_long_unused(tmp_path, read, monkeypatch):
+    path = write(tmp_path / "texts" / "a.txt", b"one\n")
+    settle(path)
+    observe(tmp_path)
+    write(tmp_path / "texts" / "b.txt", b"two\n")
+    read.clear()
+    two = tmp_path / "texts" / "b.txt"
+    observe(tmp_path, "texts/a.txt", "texts/b.txt")
+    assert read == [str(two)]
+    settle(two)
+    observe(tmp_path, "texts/b.txt")
+    read.clear()
+    observe(tmp_path, "texts/a.txt")
+    assert read == []
+    monkeypatch.setattr(digests_module, "DAYS_KEPT", 0)
+    third = write(tmp_path / "texts" / "c.txt", b"three\n")
+    settle(third)
+    observe(tmp_path, "texts/c.txt")
+    read.clear()
+    observe(tmp_path)
+    assert read == [str(path), str(two)]
 
 
 def test_digests__of_other_cuts_and_other_corpora_are_others(tmp_path, read):

@@ -1,5 +1,6 @@
 """What `corpus2vec show` and `corpus2vec phrases` print: runs; one run with its steps, scores and tallies; its phrases."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,13 +92,11 @@ def show_run(store: Store, model: Model, console: Console) -> None:
         artifacts = [found for key in step["keys"] if (found := store.find(step["stage"], key))]
         evaluation = artifacts[0] if artifacts and step["step"] == "evaluate" else evaluation
         broken += _broken_rows(run["sources"], artifacts) if step["step"] == "tokenize" else []
-        totals: dict[tuple[str, str], int] = {}
-        for artifact in artifacts:
-            for tally in artifact.manifest.tallies:
-                for name, n in {"in": tally.n_in, "kept": tally.n_kept, **tally.dropped}.items():
-                    totals[tally.unit, name] = totals.get((tally.unit, name), 0) + n
-        for (unit, name), n in totals.items():
-            tallies.append({"step": step["step"], "of": unit, "": name, "number": f"{n:,}"})
+        totals: dict[str, Counter[str]] = {}
+        for tally in (tally for artifact in artifacts for tally in artifact.manifest.tallies):
+            totals.setdefault(tally.unit, Counter()).update({"in": tally.n_in, "kept": tally.n_kept, **tally.dropped})
+        for unit, numbers in totals.items():
+            tallies += [{"step": step["step"], "of": unit, "": name, "number": f"{n:,}"} for name, n in numbers.items()]
     console.print()
     console.print(table_of(steps, right=("artifacts", "size", "result")))
     console.print()

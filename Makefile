@@ -48,7 +48,9 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS) --dimensions 300 --epochs 1
 	$(BIN)/python -m benchmarks.models $(CORPUS)
 	$(BIN)/python -m benchmarks.shards $(CORPUS)
+	$(BIN)/python -m benchmarks.inputs $(CORPUS)
 	$(BIN)/python -m benchmarks.counting $(CORPUS)
+	$(BIN)/python -m benchmarks.preparation $(CORPUS)
 	$(BIN)/python -m benchmarks.cooccurrence $(CORPUS)
 	$(BIN)/python -m benchmarks.glove
 	$(BIN)/python -m benchmarks.softmax

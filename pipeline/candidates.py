@@ -149,7 +149,7 @@ def count_candidates(
         When a file of the text cannot be read.
     """
     sizes = [shard.n_tokens for shard in shards]
-    groups = cut_groups(shards, sizes, TOKENS_A_GROUP)
+    groups = cut_groups(shards, sizes, min(TOKENS_A_GROUP, math.ceil(sum(sizes) / workers.n_threads)))
     needed = math.ceil(BYTES_A_MERGED * sum(sizes) / workers.task_bytes)
     plan = _Plan(words, connectors, all_distinct, max(1, needed, min(len(groups), workers.n_threads)), workers.task_bytes, directory)
     progress.n_total += len(groups) + plan.n_partitions

@@ -25,8 +25,9 @@ from pipeline.workers import Workers
 
 T = TypeVar("T")
 
-# Adding up takes so many times the bytes of the tables, where these have nothing in common: tables, hash table, result, order.
-MEMORY_FACTOR = 6.0
+# Adding up takes so many times the bytes of the tables, where these have nothing in common: tables, hash table, result, order, and what the
+# allocator of Arrow keeps for later.
+MEMORY_FACTOR = 8.0
 ROWS_AT_ONCE = 65_536
 LARGEST_STRINGS = 1 << 30  # bytes of tables that are added up: Arrow's strings end at twice that
 

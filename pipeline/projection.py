@@ -40,6 +40,7 @@ LONGEST_SOFTMAX_S = 7 * 86_400.0
 CELLS_FACTOR, CELLS_POWER = 130.0, 0.8  # different pairs of words within 10 words of each other in n tokens
 DISK_BYTES_A_CELL = 12.0
 COUNTING_BYTES = 400_000_000
+WORDS_BYTES_A_TOKEN, PHRASES_BYTES_A_TOKEN = 6, 100  # of memory to count them at once; more than cluster.counting_mb goes through files
 MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do
 PROCESS_BYTES = 560_000_000  # interpreter, Arrow, Numba and its compiler, Dask, Prefect, and the process of its server
 WORD_BYTES = 100  # of a word in training: its text, count, noise, and when it is merged
@@ -102,7 +103,7 @@ class _Sizes:
         self.n_threads = configuration.cluster.threads or len(os.sched_getaffinity(0))
         self.n_tokens = _figure(plans, "tokenize", "tokens") or text_bytes / TEXT_BYTES_A_TOKEN
         heaps = HEAPS_FACTOR * self.n_tokens**HEAPS_POWER * (5 / configuration.vocabulary.min_count) ** 0.7
-        self.n_words = _figure(plans, "vocabulary", "words") or max(2, heaps)
+        self.n_words = _figure(plans, "vocabulary", "words") or max(2, min(heaps, configuration.vocabulary.max_vocabulary or heaps))
         pairs = configuration.pairs
         kept = min(1.0, KEPT_AT_1E4 * (pairs.subsample / 1e-4) ** 0.25) if pairs.subsample else 1.0
         self.n_centres = _figure(plans, "pairs", "centres") or self.n_tokens * kept * pairs.epochs
@@ -119,12 +120,18 @@ class _Sizes:
         part_bytes = 5 * SENTENCES_A_PART * min(TOKENS_A_SENTENCE, self.n_tokens)
         vectors = n_words * 8 * dimensions
         scoring = 3 * 4 * n_words * row_floats(dimensions) + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)
+        counting = int(self.configuration.cluster.counting_mb * 1e6)
         encoding_s = self.n_tokens * NS_A_TOKEN[stage] * 1e-9 / self.n_threads if stage in NS_A_TOKEN else 0.0
         of_stage: dict[str, Callable[[], tuple[float, float, float, float]]] = {
             "snapshot": lambda: (self.n_shards, 200 * self.n_shards, 0, 0.0),
             "tokenize": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0, encoding_s),
-            "phrases": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 40 * n_words, encoding_s),
-            "vocabulary": lambda: (n_words, 10 * n_words, 400 * n_words, encoding_s),
+            "phrases": lambda: (
+                n_sentences,
+                self.n_tokens * DISK_BYTES_A_TOKEN,
+                40 * n_words + min(counting, self.n_tokens * PHRASES_BYTES_A_TOKEN),
+                encoding_s,
+            ),
+            "vocabulary": lambda: (n_words, 10 * n_words, 400 * n_words + min(counting, self.n_tokens * WORDS_BYTES_A_TOKEN), encoding_s),
             "pairs": lambda: (n_sentences * epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes, encoding_s * epochs),
             "cooccurrence": lambda: (self.n_cells, self.n_cells * DISK_BYTES_A_CELL, COUNTING_BYTES, encoding_s),
             "train": lambda: (n_words, vectors, self._model_bytes() + 2 * part_bytes + WORD_BYTES * n_words, self.training_seconds()),

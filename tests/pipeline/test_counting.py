@@ -121,7 +121,7 @@ import resource, sys
 from pathlib import Path
 from tests.pipeline.small_runs import configured, walk
 
-configuration = configured(Path(sys.argv[1]), corpus__shard_mb=16, cluster__threads=2, vocabulary__min_count=2)
+configuration = configured(Path(sys.argv[1]), cluster__counting_mb=256, cluster__threads=2, vocabulary__min_count=2)
 run = walk(configuration, Path(sys.argv[2]), last="vocabulary")
 words = run.made["vocabulary"][0].manifest.tallies[1]
 print(words.n_in, words.n_kept, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -130,7 +130,7 @@ print(words.n_in, words.n_kept, resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 
 @pytest.mark.stress
 def test_vocabulary__of_twenty_million_distinct_tokens_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
-    """The whole process, from the text on: 200 MB, in which nearly every token is another one."""
+    """The whole process, from the text on: 200 MB in shards of 16, in which nearly every token is another one; 256 MB for counting."""
     with (tmp_path / "text.txt").open("w", encoding="utf-8") as text:
         for first in range(0, 20_000_000, 100_000):
             for start in range(first, first + 100_000, 50):

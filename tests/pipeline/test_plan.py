@@ -162,3 +162,15 @@ def test_project__knows_every_compression(suffix: str, text: Path, tmp_path: Pat
     projections = project(configuration, plan(configuration, Store(tmp_path / "store")))
     assert len(projections) == 7
     assert all(projection.n_rows > 0 and projection.disk_bytes > 0 for projection in projections)
+
+
+def test_project__knows_what_limits_words_and_their_counting(text: Path, tmp_path: Path) -> None:
+    found = []
+    for changes in ({}, {"vocabulary__max_vocabulary": 50, "cluster__counting_mb": 0.01}):
+        configuration = configured(text, phrases__thresholds=[8.0], **changes)
+        plans = plan(configuration, Store(tmp_path / "store"))
+        found.append(dict(zip((one.step.name for one in plans), project(configuration, plans), strict=True)))
+    whole, little = found
+    assert whole["vocabulary"].n_rows > little["vocabulary"].n_rows == 50
+    for step in ("phrases-1", "vocabulary"):
+        assert whole[step].memory_bytes > little[step].memory_bytes + 10_000

@@ -37,7 +37,7 @@ from pipeline.store import Store
 from pipeline.workers import InPlace
 
 N_FILES = 1000
-FILE_BYTES = 20_000
+FILE_BYTES = 15_000
 TURNS = 5
 READ_BYTES = 40_000_000  # of text in each format
 SETTLED_S = 5.5  # a file that was written a moment ago is hashed again

@@ -19,6 +19,8 @@ def canonical(value: object) -> str:
     TypeError
         For anything but None, bool, int, float, str, enums of these, sequences and mappings with string keys.
     """
+    if type(value) is str:  # nearly all, and the patterns below take time
+        return "s" + json.dumps(value)
     match value:
         case Enum():
             return canonical(value.value)

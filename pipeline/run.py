@@ -56,8 +56,11 @@ class Run:
         store.remove_abandoned()
         digests = Digests(self.store, configuration.corpus)
         self.observed = observe(configuration, digests)
-        refuse_absurd(configuration, plan(configuration, self.store, self.observed))
+        plans = plan(configuration, self.store, self.observed)
+        refuse_absurd(configuration, plans)
         digests.remember()
+        # What is there already is not looked for twice: of 1,000 small files that takes a third of the time.
+        self._reused = {planned.step.name: planned for planned in plans if planned.reused}
         self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
@@ -85,7 +88,7 @@ class Run:
         """
         started = time.monotonic()
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
-        planned = plan_step(step, self.observed, inputs, self.store)
+        planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self.store)
         artifacts = planned.artifacts if planned.reused else self._build(planned, inputs)
         step.stage.check(self.configuration, self.observed, artifacts)
         self.made[step.name] = artifacts

@@ -96,7 +96,7 @@ def test_stage__gives_the_same_bytes_twice(run: Run, tmp_path: Path) -> None:
 
 def test_schemas__give_every_column_a_meaning_that_is_written_to_the_file(run: Run) -> None:
     declared = [value for value in vars(schemas).values() if isinstance(value, pa.Schema)] + [vectors_schema(3)]
-    assert len(declared) == 13
+    assert len(declared) == 14
     for schema in declared:
         for field in schema:
             assert len(field.metadata[b"meaning"]) > 5

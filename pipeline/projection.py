@@ -33,12 +33,12 @@ DISK_BYTES_A_CENTRE = 2.1
 # Seconds are of one core of the machine that the README's figures are from, and at 100 dimensions where they grow with them.
 NS_A_TOKEN = {"tokenize": 300.0, "phrases": 300.0, "vocabulary": 10.0, "pairs": 60.0, "cooccurrence": 500.0}
 NS_A_PRODUCT = 0.12  # of `centre_work`
-NS_A_CELL_DIMENSION = 2.0
-NS_A_SVD_DIMENSION = 100.0
+NS_A_CELL_DIMENSION = 1.3
+NS_A_SVD_DIMENSION = 15.0
 SOFTMAX_FLOPS = 4e10  # a second
 LONGEST_SOFTMAX_S = 7 * 86_400.0
-CELLS_FACTOR, CELLS_POWER = 130.0, 0.8  # different pairs of words within 10 words of each other in n tokens
-DISK_BYTES_A_CELL = 12.0
+CELLS_FACTOR, CELLS_POWER = 42.0, 0.8  # different pairs of words within 10 words of each other in n tokens
+DISK_BYTES_A_CELL = 4.5
 COUNTING_BYTES = 400_000_000
 WORDS_BYTES_A_TOKEN, PHRASES_BYTES_A_TOKEN = 6, 100  # of memory to count them at once; more than cluster.counting_mb goes through files
 MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do

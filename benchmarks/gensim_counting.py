@@ -10,10 +10,18 @@ import time
 from pathlib import Path
 
 import gensim
+import numpy as np
 from gensim.models import Word2Vec
 from gensim.models.phrases import ENGLISH_CONNECTOR_WORDS, Phrases
 from gensim.models.word2vec import LineSentence
 from gensim_side import tokenize
+
+PARTS = ("tokenize", "vocabulary", "phrases", "join")
+
+
+def now() -> np.ndarray:
+    """Seconds on the clock, and seconds of a core that this process has had."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def main() -> None:
@@ -24,26 +32,25 @@ def main() -> None:
     parser.add_argument("--connectors", action="store_true")
     settings = parser.parse_args()
     tokens = settings.scratch / "tokens.txt"
-    started = time.perf_counter()
+    started = now()
     tokenize(settings.text, tokens)
-    tokenized = time.perf_counter()
+    tokenized = now()
     model = Word2Vec(min_count=5, workers=1)
     model.build_vocab(corpus_file=str(tokens))
-    counted = time.perf_counter()
+    counted = now()
     connectors = ENGLISH_CONNECTOR_WORDS if settings.connectors else frozenset()
     sentences = LineSentence(str(tokens), max_sentence_length=10**9)  # the default cuts sentences
     phrases = Phrases(sentences, min_count=5, threshold=10.0, connector_words=connectors)
-    learned = time.perf_counter()
+    learned = now()
     n_joined = sum(len(phrases[sentence]) for sentence in sentences)
-    joined = time.perf_counter()
+    joined = now()
     found = phrases.export_phrases()
     words = {word: int(model.wv.get_vecattr(word, "count")) for word in model.wv.index_to_key}
     (settings.scratch / "counted.json").write_text(json.dumps({"words": words, "phrases": found}))
+    elapsed_s, cpu_s = np.diff([started, tokenized, counted, learned, joined], axis=0).T
     report = {
-        "tokenize_s": tokenized - started,
-        "vocabulary_s": counted - tokenized,
-        "phrases_s": learned - counted,
-        "join_s": joined - learned,
+        "elapsed_s": dict(zip(PARTS, elapsed_s.tolist(), strict=True)),
+        "cpu_s": dict(zip(PARTS, cpu_s.tolist(), strict=True)),
         "n_tokens": phrases.corpus_word_count,
         "n_joined": n_joined,
         "n_entries": len(phrases.vocab),

@@ -60,7 +60,7 @@ def write_table(directory: Path, name: str, schema: pa.Schema, batches: pa.Table
 def _encoding(schema: pa.Schema) -> dict[str, object]:
     """zstd with split bytes for lists of int32 (1.7 bytes a token, faster than plain zstd's 2.1); vectors as they are, for fast reads.
 
-    Lists of uint8 hold few values: with a dictionary they take 0.37 bytes, not 0.64, and are read in half the time. Cells of
+    Lists of uint8 are split too: three of four bytes are zeros. With a dictionary they take 0.01 bytes less, and a fifth longer. Cells of
     co-occurrences, with split ids and a dictionary of counts, take 4.5 bytes, not 5.9, and are written and read in half the time. Bigrams,
     which are read once and removed, take 30 ns to write and 12 to read, not 95 and 45, at the same size.
     """
@@ -69,11 +69,11 @@ def _encoding(schema: pa.Schema) -> dict[str, object]:
     if schema.equals(COOCCURRENCES):
         split_ids = {"row": "BYTE_STREAM_SPLIT", "column": "BYTE_STREAM_SPLIT"}
         return _ALWAYS | {"use_dictionary": ["count"], "compression": "zstd", "compression_level": 1, "column_encoding": split_ids}
-    few = [f"{field.name}.list.element" for field in schema if field.type == list_of(pa.uint8())]
-    options = _ALWAYS | {"use_dictionary": few or False}
+    options = _ALWAYS | {"use_dictionary": False}
     if any(pa.types.is_fixed_size_list(field.type) for field in schema):
         return options | {"compression": "none"}
-    split = {f"{field.name}.list.element": "BYTE_STREAM_SPLIT" for field in schema if field.type == list_of(pa.int32())}
+    lists = (list_of(pa.int32()), list_of(pa.uint8()))
+    split = {f"{field.name}.list.element": "BYTE_STREAM_SPLIT" for field in schema if field.type in lists}
     return options | {"compression": "zstd", "compression_level": 1, "column_encoding": split or None}
 
 

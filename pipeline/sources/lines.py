@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from pipeline.reasons import LeftOut, Reason
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError
@@ -112,7 +114,7 @@ class _Cutter:
 
 def line_feeds(lines: bytes) -> bytes:
     """The same lines, as long as they were, with a line feed at the end of each: instead of a carriage return, or behind one."""
-    if lines.count(b"\r") == lines.count(b"\r\n"):
+    if b"\r" not in lines or lines.count(b"\r") == lines.count(b"\r\n"):
         return lines
     return _LONE_RETURN.sub(b"\n", lines)
 
@@ -140,13 +142,16 @@ def plain_text(every: Iterator[Lines], account: Account, *, checked: bool) -> It
         if checked:
             text = _sound_lines(offset, text, account)
         else:
-            account.keep(_count(text), len(text))
+            account.keep(count_lines(text), len(text))
         if text:
             yield text.replace(b"\r\n", b"\n") if b"\r" in text else text
 
 
-def _count(lines: bytes) -> int:
-    return lines.count(b"\n") + (not lines.endswith(b"\n") and bool(lines))
+def count_lines(lines: bytes) -> int:
+    """How many lines there are, of which the last may lack its end."""
+    # bytes.count takes 1.5 ns a byte, and keeps other threads waiting.
+    n_feeds = int(np.count_nonzero(np.frombuffer(lines, np.uint8) == 0x0A))
+    return n_feeds + (not lines.endswith(b"\n") and bool(lines))
 
 
 def _sound_lines(offset: int, text: bytes, account: Account) -> bytes:
@@ -155,7 +160,7 @@ def _sound_lines(offset: int, text: bytes, account: Account) -> bytes:
 
     def keep(end: int) -> None:
         parts.append(text[begin:end])
-        account.keep(_count(parts[-1]), len(parts[-1]))
+        account.keep(count_lines(parts[-1]), len(parts[-1]))
 
     while (at := first_invalid(text, begin)) >= 0:
         start, end = text.rfind(b"\n", begin, at) + 1 or begin, text.find(b"\n", at) + 1 or len(text)

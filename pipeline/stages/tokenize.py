@@ -18,6 +18,7 @@ from pipeline.reasons import LeftOut
 from pipeline.schemas import QUARANTINE, QUARANTINE_FILE
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError
+from pipeline.sources.lines import count_lines
 from pipeline.sources.reading import Pass, read_shard
 from pipeline.sources.shard import SourceShard
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
@@ -90,7 +91,7 @@ class _Reading:
     def texts(self) -> Iterator[Text]:
         """The sentences of the shard, piece by piece."""
         for block in read_shard(self.shard, self.account, self.this):
-            self._n_lines += block.count(b"\n") + (not block.endswith(b"\n"))
+            self._n_lines += count_lines(block)
             for piece in _pieces(block):
                 codes, offsets, n_empty, invalid = self.table.add(np.frombuffer(piece, dtype=np.uint8))
                 if invalid >= 0:

@@ -13,13 +13,15 @@ What mattered, 20 MB of English Wikipedia (3.2 M tokens, 106 k distinct), one Ze
   ends, so that no branch depends on its length. The copy (one table look-up a byte) costs little.
 * A token of up to 7 bytes is its own key: equal keys are equal tokens, and neither the arena nor a length is looked at. Longer ones
   have a hash with the top bit set and are compared.
+* Tokens are looked up 64 at a time, after their slots have been loaded, so that cache misses overlap: side by side with one by one a third
+  to two thirds faster (best 134 against 97-100).
 * Without look-ups a prototype ran at 320: the rest is cache misses and mispredicted branches of the table. So it is kept small (2**18 slots
   beat 2**20 by a fifth), pieces are small (they bound the worst case that it must have room for), and keys lie by code, where the
   frequent words are together; keys beside the slots were no faster.
 * Tokens with an apostrophe or with characters beyond ASCII take a loop over characters.
 """
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +38,21 @@ _POINT = (1 << 21) - 1
 _PAD = 16  # zero bytes that may be read behind the end of a buffer
 _FIRST_SLOTS = 1 << 12
 
+_AT_ONCE = 64  # tokens that are looked up together, so that their cache misses overlap
+
 Kind = TypeVar("Kind", bound=np.generic)
+
+
+# B _AT_ONCE
+class Found(NamedTuple):
+    """Tokens that have been read and not been looked up yet."""
+
+    keys: Words
+    """uint64 (B)."""
+    starts: NDArray[np.int64]
+    """int64 (B): where their bytes are."""
+    lengths: NDArray[np.int64]
+    """int64 (B)."""
 
 
 @inlined
@@ -106,14 +122,19 @@ def _cross_separator(text: Bytes, at: Integer, n: Integer, split: bool) -> tuple
 
 
 @inlined
+def _slot(key: np.uint64, mask: int) -> np.int64:
+    """Where a key is looked for first: the upper half of the product depends on every bit of the key."""
+    return np.int64(((key ^ key >> np.uint64(32)) * MULTIPLIER) >> np.uint64(32)) & mask
+
+
+@inlined
 def _find_or_insert(
     key: np.uint64, words: Words, start: Integer, length: Integer, n_tokens: Integer, slots: NDArray[np.int32], keys: Words,
     offsets: NDArray[np.int64], arena: Words,
 ) -> Integer:  # fmt: skip
     """The code of a token; `n_tokens` when it is new, and then its slot and key are set (in place), but not its bytes."""
     mask = slots.size - 1
-    # The upper half of the product depends on every bit of the key.
-    slot = np.int64(((key ^ key >> np.uint64(32)) * MULTIPLIER) >> np.uint64(32)) & mask
+    slot = _slot(key, mask)
     while True:
         code = np.int64(slots[slot])
         if code < 0:
@@ -131,8 +152,8 @@ def _find_or_insert(
 @kernel
 def read_piece(
     text: Bytes, n: int, table: NDArray[np.int32], split: bool, folded: Bytes, slots: NDArray[np.int32], keys: Words,
-    offsets: NDArray[np.int64], arena: Bytes, n_tokens: int, codes: NDArray[np.int32], borders: NDArray[np.int64],
-) -> tuple[Integer, int, int, int, int]:  # fmt: skip
+    offsets: NDArray[np.int64], arena: Bytes, n_tokens: Integer, codes: NDArray[np.int32], borders: NDArray[np.int64],
+) -> tuple[Integer, Integer, int, int, int]:  # fmt: skip
     """Read whole lines: (offset of the first invalid byte or -1, tokens in the table, codes written, sentences written, empty sentences).
 
     Parameters
@@ -160,11 +181,14 @@ def read_piece(
     borders
         int64 (n // 2 + 2): from entry 1 on overwritten with the end of each sentence in `codes`.
     """
+    n_read, n_codes, n_borders, n_empty = 0, 0, 0, 0
+    invalid: Integer = -1
     words, arena_words = folded.view(np.uint64), arena.view(np.uint64)
     _fold(text, n + 4, table, folded)
+    found = Found(np.empty(_AT_ONCE, np.uint64), np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64))
     at: Integer = 0
     length: Integer
-    n_codes, n_borders, n_empty = 0, 0, 0
+    spelled: Integer = n + _PAD  # where the next token that is not as it stands in the text is written
     while at < n:
         start = at
         length, key = ascii_run(words, at)
@@ -172,29 +196,55 @@ def read_piece(
         byte = text[at]
         another = False
         if byte == 0x27 or byte >= 0x80:
-            at, length, another = _read_token(text, start, table, folded, n + _PAD)
-            start = n + _PAD
+            at, length, another = _read_token(text, start, table, folded, spelled)
+            start = spelled
             byte = text[at]
             if length > 0:
                 key = key_of(words, start, length)
+                spelled += length
         if length > 0:
-            code = _find_or_insert(key, words, start, length, n_tokens, slots, keys, offsets, arena_words)
-            codes[n_codes] = code
-            n_codes += 1
-            if code == n_tokens:
-                n_tokens += 1
-                _append(folded, start, length, arena, offsets, n_tokens)
+            i = n_read - n_codes
+            found.keys[i] = key
+            found.starts[i] = start
+            found.lengths[i] = length
+            n_read += 1
+            if i == _AT_ONCE - 1:
+                n_tokens = _look_up(found, _AT_ONCE, words, slots, keys, offsets, arena, arena_words, n_tokens, codes, n_codes)
+                n_codes = n_read
         if byte == 0x20:
             at += 1
         elif at < n and not another:
             at, ends = _cross_separator(text, at, n, split)
             if ends < 0:
-                return at, n_tokens, n_codes, n_borders, n_empty
+                invalid = at
+                break
             if ends > 0:
-                n_borders, n_empty = _end_sentence(n_codes, borders, n_borders, n_empty)
-    if n > 0 and text[n - 1] != 0x0A:
-        n_borders, n_empty = _end_sentence(n_codes, borders, n_borders, n_empty)
-    return -1, n_tokens, n_codes, n_borders, n_empty
+                n_borders, n_empty = _end_sentence(n_read, borders, n_borders, n_empty)
+    n_tokens = _look_up(found, n_read - n_codes, words, slots, keys, offsets, arena, arena_words, n_tokens, codes, n_codes)
+    if invalid < 0 and n > 0 and text[n - 1] != 0x0A:
+        n_borders, n_empty = _end_sentence(n_read, borders, n_borders, n_empty)
+    return invalid, n_tokens, n_read, n_borders, n_empty
+
+
+@inlined
+def _look_up(
+    found: Found, n_found: int, words: Words, slots: NDArray[np.int32], keys: Words, offsets: NDArray[np.int64],
+    arena: Bytes, arena_words: Words, n_tokens: Integer, codes: NDArray[np.int32], n_codes: int,
+) -> Integer:  # fmt: skip
+    """Write the codes of some tokens, behind the first `n_codes`; the number of tokens in the table, which all change in place."""
+    mask = slots.size - 1
+    for i in range(n_found):
+        codes[n_codes + i] = slots[_slot(found.keys[i], mask)]
+    for i in range(n_found):
+        key, start, length = found.keys[i], found.starts[i], found.lengths[i]
+        code: Integer = np.int64(codes[n_codes + i])
+        if code < 0 or keys[code] != key or key >= LONG_KEY:
+            code = _find_or_insert(key, words, start, length, n_tokens, slots, keys, offsets, arena_words)
+            codes[n_codes + i] = code
+            if code == n_tokens:
+                n_tokens += 1
+                _append(words.view(np.uint8), start, length, arena, offsets, n_tokens)
+    return n_tokens
 
 
 @inlined
@@ -208,7 +258,7 @@ def _fold(text: Bytes, n: int, table: NDArray[np.int32], folded: Bytes) -> None:
 
 
 @inlined
-def _append(source: Bytes, start: Integer, length: Integer, arena: Bytes, offsets: NDArray[np.int64], n_tokens: int) -> None:
+def _append(source: Bytes, start: Integer, length: Integer, arena: Bytes, offsets: NDArray[np.int64], n_tokens: Integer) -> None:
     """Copy the bytes of the newest token, now one of `n_tokens`, behind the others; `arena` and `offsets` change in place."""
     tail = offsets[n_tokens - 1]
     for i in range(length):
@@ -230,7 +280,7 @@ def fill_slots(slots: NDArray[np.int32], keys: Words, n_tokens: int) -> None:
     """Make `slots` (int32 (S), all -1, changed in place) find the first `n_tokens` of `keys` (uint64, all of different tokens)."""
     mask = slots.size - 1
     for code in range(n_tokens):
-        slot = np.int64(((keys[code] ^ keys[code] >> np.uint64(32)) * MULTIPLIER) >> np.uint64(32)) & mask
+        slot = _slot(keys[code], mask)
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
         slots[slot] = code
@@ -283,10 +333,11 @@ class TokenTable:
         self._make_room(n)
         self._text[:n] = piece
         self._text[n : n + 4] = 0x0A
-        invalid, self.n_tokens, n_codes, n_sentences, n_empty = read_piece(
+        invalid, n_tokens, n_codes, n_sentences, n_empty = read_piece(
             self._text, n, self._table, self._split, self._folded, self._slots, self._keys,
             self._offsets, self._arena, self.n_tokens, self._codes, self._borders,
         )  # fmt: skip
+        self.n_tokens = int(n_tokens)
         return self._codes[:n_codes].copy(), self._borders[: n_sentences + 1].copy(), n_empty, int(invalid)
 
     def tokens(self) -> tuple[NDArray[np.int64], Bytes]:

@@ -14,6 +14,7 @@ from pipeline.journal import unfinished_runs
 from pipeline.models import Model
 from pipeline.quarantine import read_quarantine
 from pipeline.schemas import PHRASES, PHRASES_FILE, QUARANTINE_FILE
+from pipeline.sources.defects import Defect
 from pipeline.store import RUNS, Store
 from pipeline.tables import read_table
 
@@ -111,6 +112,13 @@ def show_run(store: Store, model: Model, console: Console) -> None:
         console.print(table_of(score_rows(evaluation), right=("score", "asked")))
 
 
+def _place(source: Mapping[str, Any], defect: Defect) -> str:
+    """Where a defect is in its file; of Parquet behind its first shard, where in the shard that starts at a byte."""
+    if source["format"] != Format.PARQUET:
+        return f"{source['start'] + defect.at:,}"
+    return f"row {defect.at:,}" + (f" from byte {source['start']:,} on" if source["start"] else "")
+
+
 def _broken_rows(sources: Sequence[Mapping[str, Any]], artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
     """The records in quarantine, by file and place: a byte of the file, or of its decompressed text, or a row of a shard of Parquet."""
     if len(sources) != len(artifacts):  # one of them was removed from the store: which shard it was, nobody knows
@@ -118,7 +126,7 @@ def _broken_rows(sources: Sequence[Mapping[str, Any]], artifacts: Sequence[Artif
     return [
         {
             "file": source["path"],
-            "at": f"row {defect.at:,}" if source["format"] == Format.PARQUET else f"{source['start'] + defect.at:,}",
+            "at": _place(source, defect),
             "records": f"{defect.n_records:,}",
             "bytes": f"{defect.n_bytes:,}",
             "broken": defect.reason.value,

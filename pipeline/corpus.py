@@ -20,6 +20,7 @@ from pipeline.sources.digests import Digests
 from pipeline.sources.files import Found, SourceFile, find_files
 from pipeline.sources.formats import Kind, kind_of
 from pipeline.sources.shard import SourceShard
+from pipeline.tokenizers import new_tokenizer
 
 _FILES_AT_ONCE = 8  # that are hashed: two cores are busy with two of them, an object store keeps eight waiting
 
@@ -72,6 +73,8 @@ def find_inputs(configuration: Configuration) -> tuple[Found, tuple[EvaluationFi
             remedy="Look whether the text was written there, or name other files in corpus.paths.",
         )
     find_frozen(configuration.phrases)
+    if configuration.tokenize.stop_words or configuration.tokenize.function:
+        new_tokenizer(configuration.tokenize)  # so that mistakes in them show now
     return found, evaluation_files, find_initial(configuration.train)
 
 
@@ -86,7 +89,7 @@ def observe(configuration: Configuration, digests: Digests) -> Observed:
     found, evaluation_files, initial = find_inputs(configuration)
     corpus = configuration.corpus
     filled = [file for file in found.files if file.size_bytes]
-    kinds = [kind_of(file.location.partition("?")[0], corpus.format) for file in filled]
+    kinds = [kind_of(file.location, corpus.format) for file in filled]
     with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
         cuts = list(threads.map(lambda file, kind: digests.cut(file, kind, corpus.column, int(corpus.shard_mb * 1e6)), filled, kinds))
     shards = [shard for file, kind, cut in zip(filled, kinds, cuts, strict=True) for shard in _shards(file, kind, cut, corpus)]

@@ -54,22 +54,41 @@ def refuse_broken(configuration: Configuration, observed: Observed, artifacts: S
         most broken records, or the most bytes that gave nothing.
     """
     corpus = configuration.corpus
-    n_records = sum(_measure(artifact, "records") for artifact in artifacts)
-    n_bytes = sum(shard.n_bytes for shard in observed.shards)
-    # How many records a damaged archive holds, nobody knows: its bytes count too.
-    for measure, unit, n_all in (("broken", "records", n_records), ("lost_bytes", "bytes", n_bytes)):
-        if sum(_measure(artifact, measure) for artifact in artifacts) > corpus.max_broken * n_all:
-            _refuse(corpus, list(zip(observed.shards, artifacts, strict=True)), measure, f"{n_all:,} {unit}")
+    tokenized = list(zip(observed.shards, artifacts, strict=True))
+    # One record can be most of a file, and how many records a damaged archive holds, nobody knows: bytes count too.
+    for unit, of_shard in (("records", _records), ("bytes of text", _bytes_of_text), ("bytes on disk", _bytes_on_disk)):
+        numbers = [of_shard(shard, artifact) for shard, artifact in tokenized]
+        n_all = sum(n for n, _ in numbers)
+        if sum(n_broken for _, n_broken in numbers) > corpus.max_broken * n_all:
+            _refuse(corpus, [(*one, n_broken) for one, (_, n_broken) in zip(tokenized, numbers, strict=True)], f"{n_all:,} {unit}")
 
 
-def _refuse(corpus: Corpus, tokenized: Sequence[tuple[SourceShard, Artifact]], measure: str, of_all: str) -> NoReturn:
-    """Stop because of what this measure adds up to."""
+def _records(shard: SourceShard, artifact: Artifact) -> tuple[int, int]:
+    """Records of a shard, and how many are broken, also where they were mended."""
+    return _measure(artifact, "records"), _measure(artifact, "broken")
+
+
+def _bytes_of_text(shard: SourceShard, artifact: Artifact) -> tuple[int, int]:
+    """Bytes that came in, and those of broken records that were left out."""
+    tally = next(tally for tally in artifact.manifest.tallies if tally.unit == "bytes")
+    return tally.n_in, sum(n for why, n in tally.dropped.items() if why in set(Reason))
+
+
+def _bytes_on_disk(shard: SourceShard, artifact: Artifact) -> tuple[int, int]:
+    """Bytes of a shard, and those of a damaged archive that gave nothing."""
+    return shard.n_bytes, _measure(artifact, "lost_bytes")
+
+
+def _refuse(corpus: Corpus, tokenized: Sequence[tuple[SourceShard, Artifact, int]], of_all: str) -> NoReturn:
+    """Stop because of what the numbers, one for each shard, add up to."""
     by_file: Counter[str] = Counter()
-    for shard, artifact in tokenized:
-        by_file[shard.location] += _measure(artifact, measure)
+    for shard, _, n_broken in tokenized:
+        by_file[shard.location] += n_broken
     n, ((worst, n_worst),) = by_file.total(), by_file.most_common(1)
+    is_lost = of_all.endswith("disk")
     shard, defect = _example(
-        [(shard, artifact) for shard, artifact in tokenized if shard.location == worst and _measure(artifact, measure)]
+        [(shard, artifact) for shard, artifact, n_broken in tokenized if shard.location == worst and n_broken],
+        (Reason.TRUNCATED, Reason.DAMAGED) if is_lost else tuple(Reason),
     )
     example = defect_error(shard, defect)
     here = "" if n_worst == n else f", {n_worst:,} of them in this file"
@@ -77,8 +96,8 @@ def _refuse(corpus: Corpus, tokenized: Sequence[tuple[SourceShard, Artifact]], m
     raise InputError(
         example.what,
         where=example.details["where"],
-        got=f"{example.details['got']}; of {of_all} of the corpus {n:,} {'are broken' if measure == 'broken' else 'give nothing'}{here}",
-        expected=f"{example.details['expected']}, in all {of_all.rpartition(' ')[2]} but {corpus.max_broken:.2%} (corpus.max_broken)",
+        got=f"{example.details['got']}; of {of_all} of the corpus {n:,} {'give nothing' if is_lost else 'are broken'}{here}",
+        expected=f"{example.details['expected']}, in all {of_all.partition(' ')[2]} but {corpus.max_broken:.2%} (corpus.max_broken)",
         remedy=f"{example.details['remedy']} Or raise corpus.max_broken: then they are {treated}.",
     )
 
@@ -87,9 +106,9 @@ def _measure(artifact: Artifact, name: str) -> int:
     return int(artifact.manifest.measures[name])
 
 
-def _example(tokenized: Sequence[tuple[SourceShard, Artifact]]) -> tuple[SourceShard, Defect]:
-    """The first of the records that are broken for the most frequent reason, and its shard."""
-    every = [(shard, defect) for shard, artifact in tokenized for defect in read_quarantine(artifact)]
+def _example(tokenized: Sequence[tuple[SourceShard, Artifact]], reasons: Sequence[Reason]) -> tuple[SourceShard, Defect]:
+    """The first of the records that are broken for the most frequent of some reasons, and its shard."""
+    every = [(shard, defect) for shard, artifact in tokenized for defect in read_quarantine(artifact) if defect.reason in reasons]
     counts: Counter[Reason] = Counter()
     for _, defect in every:
         counts[defect.reason] += defect.n_records

@@ -28,6 +28,7 @@ class LeftOut(StrEnum):
     """Why something that is not broken was left out."""
 
     OTHER_SUFFIX = "another suffix"
+    LINK = "link to a directory"
     SAME_FILE = "the same file again"
     EMPTY_FILE = "empty"
     MARK = "byte order mark"

@@ -116,7 +116,7 @@ class DaskWorkers:
                 where=self.cluster.address or f"{self.cluster.processes} local processes",
                 got=str(error),
                 expected="workers that live as long as a task",
-                remedy="Most often memory ran out: take smaller shards (corpus.shard_mb), or fewer workers.",
+                remedy="Most often memory ran out: lower corpus.shard_mb or cluster.counting_mb, or take fewer workers.",
             ) from error
         finally:
             client.cancel(futures)

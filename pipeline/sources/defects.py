@@ -37,11 +37,11 @@ class BrokenRecordError(Exception):
         self.reason, self.got, self.at = reason, got, at
 
 
-def first_invalid(text: bytes, start: int = 0) -> int:
-    """The first byte from `start` on, itself a border of characters, at which a NUL or an invalid UTF-8 sequence starts; -1: none."""
-    nul = text.find(b"\0", start)
+def first_invalid(text: bytes, start: int = 0, stop: int | None = None) -> int:
+    """The first byte of start..stop-1, both borders of characters, at which a NUL or an invalid UTF-8 sequence starts; -1: none."""
+    nul = text.find(b"\0", start, stop)
     try:
-        utf_8_decode(memoryview(text)[start : nul if nul >= 0 else len(text)], "strict", True)
+        utf_8_decode(memoryview(text)[start : nul if nul >= 0 else stop], "strict", True)
     except UnicodeDecodeError as error:
         return start + error.start
     return nul

@@ -37,7 +37,7 @@ def table_texts(every: Iterator[Lines], column: str, longest: int, account: Acco
         return
     if header.broken is None and column not in header.fields:
         header.broken = BrokenRecordError(Reason.NO_COLUMN, f"the columns {', '.join(map(ascii, header.fields[:20]))}")
-    if header.broken:
+    if header.broken and not (account.mends(header.broken.reason) and column in header.fields):
         n_rows, n_bytes = 1, header.n_bytes
         for row in rows:
             n_rows, n_bytes = n_rows + 1, n_bytes + row.n_bytes

@@ -66,12 +66,14 @@ def find_files(paths: Sequence[str], base: Path, configured: Format = Format.AUT
     local: set[Path] = set()
     found: dict[str, SourceFile] = {}
     others: set[str] = set()
+    links: set[str] = set()
     for name in paths:
         if is_url(name) and not name.startswith("file://"):
             files, without_text = _remote(name, configured)
             found |= {file.location: file for file in files}
         else:
-            meant, without_text = _files_of(_plain_path(name), base, configured)
+            meant, without_text, not_followed = _files_of(_plain_path(name), base, configured)
+            links |= not_followed
             local |= {_absolute(base / one) for one in meant}
         others |= without_text
     n_named = len(found) + len(local)
@@ -85,7 +87,7 @@ def find_files(paths: Sequence[str], base: Path, configured: Format = Format.AUT
             found[file.location] = file
     for file in found.values():
         _check_kind(file.location, configured)
-    passed_over = {LeftOut.OTHER_SUFFIX: len(others), LeftOut.SAME_FILE: n_named - len(found)}
+    passed_over = {LeftOut.OTHER_SUFFIX: len(others), LeftOut.LINK: len(links), LeftOut.SAME_FILE: n_named - len(found)}
     return Found(tuple(found[location] for location in sorted(found)), {why: n for why, n in passed_over.items() if n})
 
 
@@ -117,18 +119,18 @@ def _remote(url: str, configured: Format) -> tuple[list[SourceFile], set[str]]:
     return described, {file.url for file in files} - {file.url for file in kept}
 
 
-def _files_of(name: str, base: Path, configured: Format) -> tuple[list[Path], set[str]]:
-    """The files that one configured path means, and the locations of those in a directory that it does not."""
+def _files_of(name: str, base: Path, configured: Format) -> tuple[list[Path], set[str], set[str]]:
+    """The files that one configured path means, and the locations of those in a directory that it does not, and of links to directories."""
     path = base / name
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return _glob(name, base), set()
+        return _glob(name, base), set(), set()
     except OSError as error:
         raise unreadable(str(path), error) from error
     if stat.S_ISDIR(mode):
         return _walk(path, configured)
-    return [path], set()
+    return [path], set(), set()
 
 
 def _glob(name: str, base: Path) -> list[Path]:
@@ -154,13 +156,14 @@ def _glob(name: str, base: Path) -> list[Path]:
     return files
 
 
-def _walk(directory: Path, configured: Format) -> tuple[list[Path], set[str]]:
+def _walk(directory: Path, configured: Format) -> tuple[list[Path], set[str], set[str]]:
     def fail(error: OSError) -> None:
         raise unreadable(error.filename, error) from error
 
-    files, others = [], set()
+    files, others, links = [], set(), set()
     for parent, directories, names in os.walk(directory, onerror=fail):
         directories[:] = [name for name in directories if not name.startswith(".")]
+        links |= {str(_absolute(path)) for name in directories if (path := Path(parent, name)).is_symlink()}
         for name in names:
             if belongs(name, configured) and not name.startswith("."):
                 files.append(Path(parent, name))
@@ -168,7 +171,7 @@ def _walk(directory: Path, configured: Format) -> tuple[list[Path], set[str]]:
                 others.add(str(_absolute(Path(parent, name))))
     if not files:
         raise _without_text(str(directory), configured)
-    return files, others
+    return files, others, links
 
 
 def _without_text(where: str, configured: Format) -> InputError:
@@ -200,7 +203,7 @@ def _described(path: Path) -> SourceFile:
 
 
 def _check_kind(location: str, configured: Format) -> None:
-    kind = kind_of(location.partition("?")[0] if is_url(location) else location, configured)
+    kind = kind_of(location, configured)
     if kind.format is Format.PARQUET and kind.compression:
         raise InputError(
             "A Parquet file of the corpus is compressed as a whole.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pipeline.configuration import Format
+from pipeline.configuration import Format, is_url
 
 SUFFIXES = {
     ".txt": Format.TEXT,
@@ -34,11 +34,11 @@ def kind_of(name: str, configured: Format) -> Kind:
     Parameters
     ----------
     name
-        A path, or the path in a URL.
+        A path, or a URL, whose options say nothing.
     configured
         The key `corpus.format`.
     """
-    compression, suffix = _suffixes(name)
+    compression, suffix = _suffixes(name.partition("?")[0] if is_url(name) else name)
     return Kind(SUFFIXES.get(suffix, Format.TEXT) if configured is Format.AUTO else configured, compression)
 
 

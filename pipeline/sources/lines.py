@@ -11,6 +11,7 @@ from pipeline.sources.archives import BrokenArchiveError
 from pipeline.sources.defects import EXCERPT_BYTES, Defect, describe_invalid, first_invalid, mended, quoted
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_WINDOW = 4096  # bytes
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 Lines = tuple[int, bytes]
@@ -162,7 +163,14 @@ def _sound_lines(offset: int, text: bytes, account: Account) -> bytes:
         parts.append(text[begin:end])
         account.keep(count_lines(parts[-1]), len(parts[-1]))
 
-    while (at := first_invalid(text, begin)) >= 0:
+    while begin < len(text):
+        # In small windows: what is behind a defect would be looked at, and copied by Python's error, again for every broken line.
+        window = text.find(b"\n", begin + _WINDOW) + 1 or len(text)
+        at = first_invalid(text, begin, window)
+        if at < 0:
+            keep(window)
+            begin = window
+            continue
         start, end = text.rfind(b"\n", begin, at) + 1 or begin, text.find(b"\n", at) + 1 or len(text)
         keep(start)
         reason, got = describe_invalid(text, at)
@@ -172,5 +180,4 @@ def _sound_lines(offset: int, text: bytes, account: Account) -> bytes:
             parts.append(mended(text[start:end]))
             account.keep(1, end - start)
         begin = end
-    keep(len(text))
     return b"".join(parts)

@@ -1,5 +1,6 @@
 """Parquet: where the row groups of a file lie, and the texts in one of its columns."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from pipeline.sources.shard import SourceShard
 _MAGIC = b"PAR1"
 _MOST_ROWS = 4096  # that are held at a time, however short they seem to be
 _ERRORS = (pa.ArrowException, OSError)
+_ATTEMPTS = 2  # to read something: damage is there again, trouble of a network is seldom
 
 
 def group_cuts(file: BinaryIO | Any, column: str, shard_bytes: int) -> list[int]:
@@ -63,9 +65,10 @@ def parquet_texts(shard: SourceShard, account: Account, longest: int) -> Iterato
     """
     with open_file(shard.location) as file:
         try:
-            # With a buffer, pages are read one by one; without, whole columns of row groups.
-            table = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_BYTES, page_checksum_verification=True)
+            table = _opened(file)
             groups = [n for n, begin in enumerate(_group_begins(table.metadata)) if shard.start <= begin < shard.stop]
+        except MemoryError:  # Arrow's is an ArrowException too
+            raise
         except _ERRORS as error:
             account.report(Defect(Reason.DAMAGED, 0, 0, 1, 0, str(error)))
             account.lose(Reason.DAMAGED, shard.n_bytes)
@@ -74,16 +77,41 @@ def parquet_texts(shard: SourceShard, account: Account, longest: int) -> Iterato
         if wrong := _wrong_column(table.schema_arrow, shard.column):
             account.report(Defect(wrong.reason, 0, 0, n_rows, 0, wrong.got))
             return
-        n_read = 0
+        first_row = 0
+        for group in groups:
+            yield from _group_texts(table, group, first_row, shard.column, longest, account)
+            first_row += table.metadata.row_group(group).num_rows
+
+
+def _opened(file: BinaryIO | Any) -> pq.ParquetFile:
+    # With a buffer, pages are read one by one; without, whole columns of row groups.
+    options = {"pre_buffer": False, "buffer_size": READ_BYTES, "page_checksum_verification": True}
+    try:
+        return pq.ParquetFile(file, **options)
+    except _ERRORS:
+        return pq.ParquetFile(file, **options)
+
+
+def _group_texts(table: pq.ParquetFile, group: int, first_row: int, column: str, longest: int, account: Account) -> Iterator[bytes]:
+    """The lines of the texts of one row group, whose damage spoils no other."""
+    n_read = n_batches = 0
+    for attempt in range(_ATTEMPTS):
         try:
-            for batch in _batches(table, groups, shard.column):
+            for batch in itertools.islice(_batches(table, group, column), n_batches, None):
                 values = _as_bytes(batch.column(0)).to_pylist()
+                n_batches += 1
                 account.n_read += sum(len(value) for value in values if value is not None)
-                if text := _texts(values, n_read, longest, account):
-                    yield text
+                text = _texts(values, first_row + n_read, longest, account)
                 n_read += len(values)
+                if text:
+                    yield text
+            return
+        except MemoryError:
+            raise
         except _ERRORS as error:
-            account.report(Defect(Reason.DAMAGED, n_read, n_read, n_rows - n_read, 0, str(error)))
+            if attempt + 1 == _ATTEMPTS:
+                row, n_rows = first_row + n_read, table.metadata.row_group(group).num_rows
+                account.report(Defect(Reason.DAMAGED, row, row, n_rows - n_read, 0, str(error)))
 
 
 def _group_begins(metadata: Any) -> list[int]:
@@ -120,14 +148,13 @@ def _as_bytes(values: pa.Array) -> pa.Array:
     return plain.cast(pa.large_binary())
 
 
-def _batches(table: pq.ParquetFile, groups: list[int], column: str) -> Iterator[pa.RecordBatch]:
-    """The column, so many rows at a time that they make about a block; none of two row groups, so that a damaged one spoils no other."""
+def _batches(table: pq.ParquetFile, group: int, column: str) -> Iterator[pa.RecordBatch]:
+    """The column in one row group, so many rows at a time that they make about a block."""
     number = _column_number(table.metadata, column)
-    for group in groups:
-        described = table.metadata.row_group(group)
-        n_rows = BLOCK_BYTES * described.num_rows // max(1, described.column(number).total_uncompressed_size if number >= 0 else 0)
-        size = max(1, min(_MOST_ROWS, n_rows))
-        yield from table.iter_batches(batch_size=size, row_groups=[group], columns=[column], use_threads=False)
+    described = table.metadata.row_group(group)
+    n_rows = BLOCK_BYTES * described.num_rows // max(1, described.column(number).total_uncompressed_size if number >= 0 else 0)
+    size = max(1, min(_MOST_ROWS, n_rows))
+    yield from table.iter_batches(batch_size=size, row_groups=[group], columns=[column], use_threads=False)
 
 
 def _texts(values: list[bytes | None], first_row: int, longest: int, account: Account) -> bytes:

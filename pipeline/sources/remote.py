@@ -84,10 +84,18 @@ def list_url(url: str) -> list[RemoteFile]:
             expected="at least one file",
             remedy="Correct it; in a glob '**' crosses directories, and names that start with a dot must be given.",
         )
-    return [
-        RemoteFile(directory + info.path[len(root) :] + question + options, info.path, int(info.size or 0), info.mtime_ns or 0)
-        for info in infos
+    files = [
+        RemoteFile(directory + info.path[len(root) :] + question + options, info.path, info.size, info.mtime_ns or 0) for info in infos
     ]
+    for file in files:
+        if file.size_bytes is None:
+            raise InputError(
+                "Nobody says how large a remote file is.",
+                where=file.url,
+                expected="a server that says the size of its files before they are read",
+                remedy="Copy the file to this machine, or to an object store.",
+            )
+    return files
 
 
 def refuse_credentials(url: str) -> None:

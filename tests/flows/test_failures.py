@@ -95,6 +95,7 @@ def untouched(small_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
         ("evaluate.similarity=['none.tsv']", WRONG_USE, ("set does not exist", "none.tsv", "evaluate.similarity=[]", *ALL_PARTS)),
         ("evaluate.analogies=['questions.txt']", FAILURE, ("questions.txt, line 3", "four words", *ALL_PARTS)),
         ("evaluate.similarity=['ratings.tsv']", FAILURE, ("ratings.tsv, line 1", "a finite number", *ALL_PARTS)),
+        ("tokenize.stop_words=['rock-n-roll']", WRONG_USE, ("not one token", "'rock-n-roll', 3 tokens", *ALL_PARTS)),
         ("store.path=file", FAILURE, ("store cannot be written", "Not a directory", *ALL_PARTS)),
         ("store.path=file/below/it", FAILURE, ("store cannot be written", "Not a directory", *ALL_PARTS)),
     ],

@@ -195,8 +195,8 @@ def test_run__fails_when_damaged_files_lose_too_many_bytes(suffix: str, policy: 
         with pytest.raises(InputError, match="damaged") as caught:
             walk(configuration, tmp_path / "store", InPlace())
         assert caught.value.details["where"].startswith(f"{path}, byte 0")
-        assert f"of {n_bytes:,} bytes of the corpus {path.stat().st_size:,} give nothing" in caught.value.details["got"]
-        assert "all bytes but 1.00%" in caught.value.details["expected"]
+        assert f"of {n_bytes:,} bytes on disk of the corpus {path.stat().st_size:,} give nothing" in caught.value.details["got"]
+        assert "all bytes on disk but 1.00%" in caught.value.details["expected"]
     run = walk(configured(tmp_path / "texts", corpus__broken=policy, corpus__max_broken=0.05), tmp_path / "store", InPlace(), "pairs")
     assert run.records[1].n_reused == 2
     checked(run, tmp_path / "texts")

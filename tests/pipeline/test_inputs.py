@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flows.showing import show_run
+from pipeline.configuration import Format
 from pipeline.errors import InputError
 from pipeline.models import find_model
 from pipeline.quarantine import read_quarantine
@@ -235,6 +236,27 @@ def test_run__fails_when_too_much_is_broken_and_again_when_all_is_in_the_store(l
     with pytest.raises(InputError, match=r"is not UTF-8|has not the column") as caught:
         walk(configured(directory, corpus__broken="fail", **options), tmp_path / "store", InPlace())
     assert "records" not in caught.value.details["got"]
+
+
+def test_run__fails_when_one_broken_record_is_much_of_the_text(lines: list[str], tmp_path: Path) -> None:
+    text = "".join(line + "\n" for line in lines).encode()
+    path = tmp_path / "a.txt"
+    path.write_bytes(text + b"x" * 12_000 + b"\n" + text)
+    options = {"corpus__max_line_mb": 0.01}
+    with pytest.raises(InputError, match="too long") as caught:
+        walk(configured(path, **options), tmp_path / "store", InPlace(), "tokenize")
+    assert "bytes of text of the corpus" in caught.value.details["got"]
+    assert "in all bytes of text but 1.00%" in caught.value.details["expected"]
+    walk(configured(path, corpus__max_broken=0.2, **options), tmp_path / "store", InPlace(), "tokenize")
+
+
+def test_run__knows_formats_by_the_names_of_files_and_not_of_directories(lines: list[str], tmp_path: Path) -> None:
+    directory = tmp_path / "who? #1"
+    write(directory / "a?.jsonl", json_lines(lines))
+    write(tmp_path / "a.jsonl", json_lines(lines))
+    odd, plain = (walk(configured(path), tmp_path / "store", InPlace(), "tokenize") for path in (directory, tmp_path / "a.jsonl"))
+    assert digests(odd, "tokenize") == digests(plain, "tokenize")
+    assert [shard.format for shard in odd.observed.shards] == [Format.JSONL]
 
 
 def test_run__tells_of_a_corpus_that_is_no_text_at_all(tmp_path: Path) -> None:

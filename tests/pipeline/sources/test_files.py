@@ -91,6 +91,7 @@ def test_find_files__does_not_follow_links_to_directories(tmp_path):
     file = write(tmp_path / "a" / "b.txt")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     assert locations(["a"], tmp_path) == [str(file)]
+    assert find_files(["a"], tmp_path).passed_over == {LeftOut.LINK: 1}
 
 
 def test_find_files__refuses_no_paths(tmp_path):

@@ -13,6 +13,17 @@ class Interruption:
 
     asked: bool = False
 
+    def stop_if_asked(self) -> None:
+        """Raise if someone asked.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            As said.
+        """
+        if self.asked:
+            raise KeyboardInterrupt
+
 
 @contextlib.contextmanager
 def noted_interruptions() -> Iterator[Interruption]:
@@ -41,5 +52,4 @@ def noted_interruptions() -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if interruption.asked:
-        raise KeyboardInterrupt
+    interruption.stop_if_asked()

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.artifact import Tally
 from pipeline.configuration import PpmiSettings
 from pipeline.errors import ConfigurationError
+from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.panels import Singles, Team
 from pipeline.ppmi import PASSES, PpmiMatrix, read_matrix
 from pipeline.progress import Progress
@@ -44,10 +45,10 @@ def build(job: Job[PpmiSettings]) -> Outcome:
         )
     n_tokens = float(vocabulary["count"].to_numpy().sum())
     started = time.monotonic()
-    with Team(job.workers.n_threads) as team:
-        matrix = _matrix(job, n_words, n_tokens, team)
+    with Team(job.workers.n_threads) as team, noted_interruptions() as interruption:
+        matrix = _matrix(job, n_words, n_tokens, team, interruption)
         matrix_s = time.monotonic() - started
-        found = _decomposed(job, matrix, n_tokens)
+        found = _decomposed(job, matrix, n_tokens, interruption)
         svd_s = time.monotonic() - started - matrix_s
     weights = (found.values**settings.eigenvalue_power).astype(np.float32)
 
@@ -74,11 +75,16 @@ def build(job: Job[PpmiSettings]) -> Outcome:
     )
 
 
-def _matrix(job: Job[PpmiSettings], n_words: int, n_tokens: float, team: Team) -> PpmiMatrix:
+def _matrix(job: Job[PpmiSettings], n_words: int, n_tokens: float, team: Team, interruption: Interruption) -> PpmiMatrix:
     cells = job.inputs["cooccurrences"][0]
     files = [cells.path(record.name) for record in cells.files("cells-")]
     progress = Progress(job.step, PASSES * len(files), "files")
-    matrix = read_matrix(files, n_words, job.settings, team, lambda: progress.advance(1, n_tokens / len(files)))
+
+    def advance() -> None:
+        progress.advance(1, n_tokens / len(files))
+        interruption.stop_if_asked()
+
+    matrix = read_matrix(files, n_words, job.settings, team, advance)
     if not matrix.n_positive:
         raise ConfigurationError(
             "No two words stand together so much more often than by chance that a vector could say so.",
@@ -90,11 +96,16 @@ def _matrix(job: Job[PpmiSettings], n_words: int, n_tokens: float, team: Team) -
     return matrix
 
 
-def _decomposed(job: Job[PpmiSettings], matrix: PpmiMatrix, n_tokens: float) -> Decomposition:
+def _decomposed(job: Job[PpmiSettings], matrix: PpmiMatrix, n_tokens: float, interruption: Interruption) -> Decomposition:
     """The decomposition, with its progress; most need fewer steps than there may be."""
     n_steps = most_steps(matrix.n_rows, job.settings.dimensions)
     progress = Progress(job.step, n_steps, "steps")
-    found = decompose(matrix, job.settings.dimensions, job.settings.seed, matrix.team, lambda _: progress.advance(1, n_tokens))
+
+    def advance(_: float) -> None:
+        progress.advance(1, n_tokens)
+        interruption.stop_if_asked()
+
+    found = decompose(matrix, job.settings.dimensions, job.settings.seed, matrix.team, advance)
     progress.advance(n_steps - found.n_steps, 0)
     return found
 

@@ -23,6 +23,9 @@ def results_table() -> str:
         lines += _others(**{name: json.loads(path.read_text()) for name, path in parts.items()})
     for path in sorted((ROOT / "benchmarks" / "results").glob("shards-*.json")):
         lines += _shards(json.loads(path.read_text()))
+    preparation = ROOT / "benchmarks" / "results" / "preparation.json"
+    if preparation.exists():
+        lines += _preparation(json.loads(preparation.read_text()))
     counting = ROOT / "benchmarks" / "results" / "counting.json"
     if counting.exists():
         lines += _counting(json.loads(counting.read_text()))
@@ -30,6 +33,23 @@ def results_table() -> str:
     if costs.exists():
         lines += _costs(json.loads(costs.read_text())["figures"])
     return "\n".join(lines).strip()
+
+
+def _preparation(result: dict[str, Any]) -> list[str]:
+    """From the text to pairs."""
+    found = result["figures"]
+    one, two = found["1 threads"], found["2 threads"]
+    peaks = " / ".join(str(mb) for mb in found["peak_mb with 2 threads"].values())
+    speed = one["text_to_counted_tokens_mb_per_s"]
+    return [
+        f"Preparation of `{result['corpus']}` ({result['text_bytes'] / 1e6:.0f} MB), from the text to the pairs of 5 epochs on the disk,",
+        f"kernels compiled, medians of {result['turns']} turns; commit `{result['versions']['commit']}`: {one['elapsed_s']:.1f} s with",
+        f"one thread (tokenizing {one['tokenize']:.1f}, vocabulary {one['vocabulary']:.1f}, pairs {one['pairs']:.1f}),",
+        f"{two['elapsed_s']:.1f} s with two, {found['one thread to two']:.2f} times. A core takes {speed:.0f} MB of text a second to counted words on the disk.",
+        f"The process has {peaks} MB at its peak for a quarter of the text, all, and four times as much (compiler and",
+        f"libraries included); the artifacts of one epoch take {found['disk_to_text']:.2f} of the size of the text.",
+        "",
+    ]
 
 
 def _counting(result: dict[str, Any]) -> list[str]:

@@ -26,6 +26,9 @@ def results_table() -> str:
     preparation = ROOT / "benchmarks" / "results" / "preparation.json"
     if preparation.exists():
         lines += _preparation(json.loads(preparation.read_text()))
+    inputs = ROOT / "benchmarks" / "results" / "inputs.json"
+    if inputs.exists():
+        lines += _inputs(json.loads(inputs.read_text())["figures"])
     counting = ROOT / "benchmarks" / "results" / "counting.json"
     if counting.exists():
         lines += _counting(json.loads(counting.read_text()))
@@ -45,9 +48,22 @@ def _preparation(result: dict[str, Any]) -> list[str]:
         f"Preparation of `{result['corpus']}` ({result['text_bytes'] / 1e6:.0f} MB), from the text to the pairs of 5 epochs on the disk,",
         f"kernels compiled, medians of {result['turns']} turns; commit `{result['versions']['commit']}`: {one['elapsed_s']:.1f} s with",
         f"one thread (tokenizing {one['tokenize']:.1f}, vocabulary {one['vocabulary']:.1f}, pairs {one['pairs']:.1f}),",
-        f"{two['elapsed_s']:.1f} s with two, {found['one thread to two']:.2f} times. A core takes {speed:.0f} MB of text a second to counted words on the disk.",
+        f"{two['elapsed_s']:.1f} s with two, {found['one thread to two']:.2f} times.",
+        f"A core takes {speed:.0f} MB of text a second to counted words on the disk.",
         f"The process has {peaks} MB at its peak for a quarter of the text, all, and four times as much (compiler and",
         f"libraries included); the artifacts of one epoch take {found['disk_to_text']:.2f} of the size of the text.",
+        "",
+    ]
+
+
+def _inputs(found: dict[str, Any]) -> list[str]:
+    """What it takes to read, and not to read."""
+    many = found["1,000 small files"]
+    speeds = {name: speed for name, speed in found["reading, MB of text a second of a core"].items() if name.startswith("a.")}
+    listed = ", ".join(f"{name.removeprefix('a')} {speed:.0f}" for name, speed in speeds.items() if "," not in name)
+    return [
+        f"An unchanged corpus of {many['files']:,} small files is recognised in {many['unchanged_s']:.1f} s.",
+        f"Reading, checking and hashing gives, in MB of text a second of a core: {listed}.",
         "",
     ]
 

@@ -25,9 +25,10 @@ SENTENCES_A_PART = 32_768
 
 @dataclass(frozen=True)
 class Part:
-    """One task: a range of sentences of the whole text, for all epochs."""
+    """One task: a range of sentences of the whole text, for some epochs."""
 
     number: int
+    epochs: range
     first_sentence: int  # global number
     pieces: tuple[Piece, ...]
     vocabulary: Path
@@ -44,9 +45,11 @@ def build(job: Job[Pairs]) -> Outcome:
         When no sentence keeps two words.
     """
     vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
+    cuts = list(cut_text(shards_of(job.inputs["text"]), SENTENCES_A_PART))
     parts = [
-        Part(number, first, pieces, vocabulary, job.settings, job.directory)
-        for number, (first, pieces) in enumerate(cut_text(shards_of(job.inputs["text"]), SENTENCES_A_PART))
+        Part(number, epochs, first, pieces, vocabulary, job.settings, job.directory)
+        for number, (first, pieces) in enumerate(cuts)
+        for epochs in _epochs_together(number, len(cuts), job)
     ]
     progress = Progress(job.step, len(parts), "parts")
     drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
@@ -68,6 +71,13 @@ def build(job: Job[Pairs]) -> Outcome:
     return Outcome(files, (tally,), {"tokens": n_in, "centres": n_kept, "epochs": job.settings.epochs})
 
 
+def _epochs_together(number: int, n_parts: int, job: Job[Pairs]) -> list[range]:
+    """The epochs of a part, task by task: all at once, but the parts that are left when all threads have had as many share them out."""
+    n_epochs, n_threads = job.settings.epochs, job.workers.n_threads
+    n_tasks = min(n_threads, n_epochs) if number >= n_parts - n_parts % n_threads else 1
+    return [range(n_epochs * task // n_tasks, n_epochs * (task + 1) // n_tasks) for task in range(n_tasks)]
+
+
 def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:
     """Write one file an epoch; for each, where the words went."""
     settings = part.settings
@@ -78,7 +88,7 @@ def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, .
     text = encode_part(part.pieces, vocabulary["token"])
     ids = np.arange(-1, len(counts), dtype=np.int32)
     files, tallies = [], []
-    for epoch in range(settings.epochs):
+    for epoch in part.epochs:
         tokens, radius, offsets, tally = draw_pairs(
             text.codes,
             text.offsets,

@@ -3,6 +3,7 @@
 import urllib.parse
 
 import pytest
+from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from pipeline.configuration import Format
@@ -17,8 +18,6 @@ from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk
 from tests.pipeline.sources.written import json_lines, packed, write, write_parquet
 
-server = pytest.importorskip("moto.server")  # the extra dev has it
-
 
 @pytest.fixture(scope="module")
 def store():
@@ -26,7 +25,7 @@ def store():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("AWS_ACCESS_KEY_ID", "someone"), ("AWS_SECRET_ACCESS_KEY", "knows"), ("AWS_EC2_METADATA_DISABLED", "true")):
             patch.setenv(name, value)
-        running = server.ThreadedMotoServer(port=0, verbose=False)
+        running = ThreadedMotoServer(port=0, verbose=False)
         running.start()
         host, port = running.get_host_and_port()
         address = f"127.0.0.1:{port}"

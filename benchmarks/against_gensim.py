@@ -30,18 +30,19 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from pipeline.analogies import AnalogyMethod, read_questions, score_analogies
-from pipeline.configuration import Train, TrainMode
+from pipeline.choices import TrainMode
+from pipeline.configuration import Train
 from pipeline.environment import environment
-from pipeline.evaluation_sets import shipped_sets
-from pipeline.schemas import VECTORS_FILE
-from pipeline.similarity import read_pairs, score_similarity
-from pipeline.store import Store
-from pipeline.text import shards_of
+from pipeline.scoring.analogies import AnalogyMethod, read_questions, score_analogies
+from pipeline.scoring.evaluation_sets import shipped_sets
+from pipeline.scoring.similarity import read_pairs, score_similarity
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import Store
 from pipeline.training.pair_files import cut_blocks
 from pipeline.training.task import Task
 from pipeline.training.threads import Threads
 from pipeline.vectors import Vectors, read_vectors
+from pipeline.words.text import shards_of
 
 ROOT = Path(__file__).parents[1]
 GENSIM = "gensim==4.4.0"

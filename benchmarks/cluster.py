@@ -23,8 +23,8 @@ from benchmarks.against_gensim import ROOT, plain_text, scores
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
-from pipeline.schemas import VECTORS_FILE
-from pipeline.store import Store
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import Store
 from pipeline.training.schedule import ROUND
 from pipeline.vectors import read_vectors
 from pipeline.workers import DaskWorkers

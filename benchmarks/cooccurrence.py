@@ -27,20 +27,20 @@ import numpy.typing as npt
 
 from benchmarks.against_gensim import ROOT, plain_text
 from kernels.cooccurrence import GRID, Cells, count_rows, distance_units, drop_words, index_words, partition_cells
-from pipeline.artifact import Artifact
 from pipeline.configuration import Cluster, Cooccurrence
 from pipeline.configuration_file import parse_configuration
-from pipeline.cooccurrences import read_cells
-from pipeline.encoded import cut_text, encode_part
 from pipeline.environment import environment
+from pipeline.matrices.cooccurrences import read_cells
 from pipeline.plan import plan_step
 from pipeline.run import Run, build_artifact
-from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Step
 from pipeline.stages import cooccurrence
-from pipeline.store import Store
-from pipeline.tables import Text, read_table
-from pipeline.text import joined, shards_of
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.store import Store
+from pipeline.storage.tables import Text, read_table
+from pipeline.words.encoded import cut_text, encode_part
+from pipeline.words.text import joined, shards_of
 from pipeline.workers import DaskWorkers, InPlace
 from tests.reference import cooccurrence as reference
 

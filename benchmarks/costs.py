@@ -26,8 +26,8 @@ import numpy as np
 
 from benchmarks.against_gensim import ROOT, scores, watch_memory
 from pipeline.environment import environment
-from pipeline.schemas import VECTORS_FILE
-from pipeline.store import CHECKPOINTS, Store
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import CHECKPOINTS, Store
 from pipeline.vectors import read_vectors
 
 COMMAND = Path(sys.executable).with_name("corpus2vec")

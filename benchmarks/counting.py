@@ -25,9 +25,9 @@ from benchmarks.against_gensim import ROOT, gensim_python, plain_text
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
-from pipeline.schemas import PHRASES, VOCABULARY, VOCABULARY_FILE
-from pipeline.store import Store
-from pipeline.tables import read_table
+from pipeline.storage.schemas import PHRASES, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.store import Store
+from pipeline.storage.tables import read_table
 from pipeline.workers import DaskWorkers
 
 SAMPLE_LINES = 300

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.against_gensim import ROOT, plain_text
-from pipeline.configuration import Broken, Configuration, Format
+from pipeline.choices import Broken, Format
+from pipeline.configuration import Configuration
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
@@ -33,7 +34,7 @@ from pipeline.sources.cuts import cut_file
 from pipeline.sources.formats import kind_of
 from pipeline.sources.reading import Pass, read_shard
 from pipeline.sources.shard import SourceShard
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.workers import InPlace
 
 N_FILES = 1000

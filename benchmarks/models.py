@@ -21,8 +21,8 @@ from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.models import side_of
 from pipeline.run import Run
-from pipeline.schemas import VECTORS_FILE
-from pipeline.store import Store
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import Store
 from pipeline.vectors import USUAL, read_vectors
 from pipeline.workers import DaskWorkers
 

@@ -25,8 +25,8 @@ from benchmarks.against_gensim import ROOT, plain_text
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
-from pipeline.store import Store
-from pipeline.text import shards_of
+from pipeline.storage.store import Store
+from pipeline.words.text import shards_of
 from pipeline.workers import DaskWorkers
 from tests.reference import tokens as reference
 

@@ -28,13 +28,14 @@ import pyarrow as pa
 
 from kernels.softmax import column_borders, read_batch
 from kernels.text import Rates
-from pipeline.configuration import CbowHidden, Train
+from pipeline.choices import CbowHidden
+from pipeline.configuration import Train
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
-from pipeline.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE, list_of
-from pipeline.store import Store
-from pipeline.tables import list_array, read_table, write_table
+from pipeline.storage.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE, list_of
+from pipeline.storage.store import Store
+from pipeline.storage.tables import list_array, read_table, write_table
 from pipeline.training.model import Model
 from pipeline.training.pair_files import PairFile, PairReader, cut_blocks, pair_files
 from pipeline.training.softmax import BATCH_CENTRES, FullSoftmax, SingleThreadedBlas, flops

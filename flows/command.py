@@ -114,7 +114,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     from flows.server import temporary_server
     from pipeline.corpus import find_inputs
     from pipeline.events import listening
-    from pipeline.store import Store
+    from pipeline.storage.store import Store
 
     configuration = _configuration(config, overrides, store)
     find_inputs(configuration)  # what is missing is said at once, not after Prefect has started
@@ -139,7 +139,7 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
     from flows.report import readable_bytes, table_of
     from pipeline.plan import plan as plan_steps
     from pipeline.projection import project, refuse_absurd
-    from pipeline.store import Store
+    from pipeline.storage.store import Store
 
     configuration = _configuration(config, overrides, store)
     steps = plan_steps(configuration, Store(Path(configuration.store.path)))
@@ -219,7 +219,7 @@ def evaluate(
     from pipeline.configuration_file import load_configuration
     from pipeline.models import find_model
     from pipeline.run import evaluate_model
-    from pipeline.store import Store
+    from pipeline.storage.store import Store
 
     where = Store(_store_path(store))
     found = find_model(where, model)
@@ -244,7 +244,7 @@ def show(
     """
     from flows.showing import show_run, show_runs
     from pipeline.models import find_model
-    from pipeline.store import RUNS, Store
+    from pipeline.storage.store import RUNS, Store
 
     where = Store(_store_path(store))
     if reference:
@@ -260,7 +260,7 @@ def phrases(*, count: Count = 20, model: ModelName = "", store: StorePath = None
     from flows.report import table_of
     from flows.showing import phrase_rows
     from pipeline.models import find_model
-    from pipeline.store import Store
+    from pipeline.storage.store import Store
 
     where = Store(_store_path(store))
     rows = phrase_rows(where, find_model(where, model), count)
@@ -304,7 +304,7 @@ def _configuration(config: Path | None, overrides: list[str] | None, store: Path
 
 def _vectors(model: str, store: Path | None, side: str) -> "Vectors":
     from pipeline.models import find_model
-    from pipeline.store import Store
+    from pipeline.storage.store import Store
 
     return find_model(Store(_store_path(store)), model).read(side)
 
@@ -345,7 +345,7 @@ def _show_neighbours(neighbours: "list[Neighbour]", as_json: bool) -> None:
 
 def _show_scores(record: dict[str, Any], store: Path) -> None:
     from flows.report import score_rows
-    from pipeline.store import Store
+    from pipeline.storage.store import Store
 
     key = next(step["keys"][0] for step in record["steps"] if step["step"] == "evaluate")
     evaluation = Store(store).find("evaluate", key)

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
-from pipeline.artifact import Artifact
 from pipeline.events import StepAdvanced
-from pipeline.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
-from pipeline.tables import read_table
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
+from pipeline.storage.tables import read_table
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -7,16 +7,16 @@ from typing import Any
 from rich.console import Console
 
 from flows.report import readable_bytes, score_rows, table_of
-from pipeline.artifact import Artifact
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.errors import UsageError
 from pipeline.journal import unfinished_runs
 from pipeline.models import Model
 from pipeline.quarantine import read_quarantine
-from pipeline.schemas import PHRASES, PHRASES_FILE, QUARANTINE_FILE
 from pipeline.sources.defects import Defect
-from pipeline.store import RUNS, Store
-from pipeline.tables import read_table
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import PHRASES, PHRASES_FILE, QUARANTINE_FILE
+from pipeline.storage.store import RUNS, Store
+from pipeline.storage.tables import read_table
 
 BROKEN_ROWS = 20  # that are shown
 

@@ -17,7 +17,7 @@ from pipeline.configuration import Configuration
 from pipeline.events import listening
 from pipeline.run import Run, StepRecord
 from pipeline.stage import Step
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.workers import DaskWorkers
 
 

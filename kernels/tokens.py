@@ -1,7 +1,7 @@
 """Bytes of text to token codes, in one pass: UTF-8 decoding, character classes, lower-casing, hashing, codes and sentence borders.
 
-What a token and a sentence are is written in `pipeline.characters`, which also makes the table of characters used here. The kernel
-raises nothing and grows nothing: `TokenTable` sees to it that everything fits before it enters.
+What a token and a sentence are is written in `pipeline.tokenizing.characters`, which also makes the table of characters used here. The
+kernel raises nothing and grows nothing: `TokenTable` sees to it that everything fits before it enters.
 
 Notes
 -----
@@ -292,7 +292,7 @@ class TokenTable:
     Parameters
     ----------
     table
-        int32 (C), as `pipeline.characters.character_table` makes it.
+        int32 (C), as `pipeline.tokenizing.characters.character_table` makes it.
     split_sentences
         Whether sentences end inside lines too.
     """

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.characters import TOKENIZER_VERSION, UNICODE_VERSION
-from pipeline.configuration import Configuration, GloveSettings, Model, Phrases, PpmiSettings
+from pipeline.choices import Model
+from pipeline.configuration import Configuration, GloveSettings, Phrases, PpmiSettings
 from pipeline.stage import Stage, Step
 from pipeline.stages import cooccurrence, evaluate, glove, pairs, phrases, ppmi_svd, snapshot, tokenize, train, vocabulary
+from pipeline.tokenizing.characters import TOKENIZER_VERSION, UNICODE_VERSION
 
 
 def chain(configuration: Configuration) -> tuple[Step, ...]:

@@ -7,10 +7,10 @@ import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.keys import digest_of_file
+from pipeline.storage.keys import digest_of_file
 
 # Modules of tokenizers that are shipped, and the package whose version is theirs.
-SHIPPED_TOKENIZERS = {"pipeline.hugging_face": "tokenizers"}
+SHIPPED_TOKENIZERS = {"pipeline.tokenizing.hugging_face": "tokenizers"}
 
 # gensim 4.4, models/phrases.py: articles, prepositions, conjunctions.
 ENGLISH_CONNECTOR_WORDS = ("a", "an", "the", "for", "of", "with", "without", "at", "from", "to", "in", "on", "by", "and", "or")

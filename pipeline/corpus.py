@@ -8,19 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.artifact import Tally
-from pipeline.configuration import Configuration, Corpus, Format
+from pipeline.choices import Format
+from pipeline.configuration import Configuration, Corpus
 from pipeline.errors import ConfigurationError, InputError
-from pipeline.evaluation_sets import EvaluationFile, find_evaluation_files
-from pipeline.frozen_phrases import FrozenPhrases, find_frozen
 from pipeline.initial import InitialVectors, find_initial
 from pipeline.reasons import LeftOut
+from pipeline.scoring.evaluation_sets import EvaluationFile, find_evaluation_files
 from pipeline.sources.cuts import CutFile
 from pipeline.sources.digests import Digests
 from pipeline.sources.files import Found, SourceFile, find_files
 from pipeline.sources.formats import Kind, kind_of
 from pipeline.sources.shard import SourceShard
-from pipeline.tokenizers import new_tokenizer
+from pipeline.storage.artifact import Tally
+from pipeline.tokenizing.tokenizers import new_tokenizer
+from pipeline.words.frozen_phrases import FrozenPhrases, find_frozen
 
 _FILES_AT_ONCE = 8  # that are hashed: two cores are busy with two of them, an object store keeps eight waiting
 

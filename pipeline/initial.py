@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import MANIFEST, Link, Manifest
-from pipeline.configuration import Loss, Train
+from pipeline.choices import Loss
+from pipeline.configuration import Train
 from pipeline.errors import ConfigurationError, InputError, StoreError
-from pipeline.keys import digest_of_file
+from pipeline.storage.artifact import MANIFEST, Link, Manifest
+from pipeline.storage.keys import digest_of_file
 from pipeline.vectors import Side, read_vectors
 
 Matrix = npt.NDArray[np.float32]

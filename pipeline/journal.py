@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import Corpus2VecError, StoreError
 from pipeline.events import Event, RunWarned, emit, values_of
-from pipeline.store import RUNS, Store
+from pipeline.storage.store import RUNS, Store
 
 JOURNAL = "progress.jsonl"
 TAIL_BYTES = 65_536  # the last line is in there, whatever an error had to say

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifact import Artifact
 from pipeline.errors import UsageError
-from pipeline.schemas import VECTORS_FILE
-from pipeline.store import RUNS, Store
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import RUNS, Store
 from pipeline.vectors import USUAL, Side, Vectors, read_vectors
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from kernels.pairs import expand_pairs
-from pipeline.artifact import Artifact
 from pipeline.errors import UsageError
-from pipeline.schemas import EXPANDED_PAIRS, PAIRS
-from pipeline.tables import Text, flat_lists, read_batches
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import EXPANDED_PAIRS, PAIRS
+from pipeline.storage.tables import Text, flat_lists, read_batches
 
 SENTENCES_A_BATCH = 1024
 

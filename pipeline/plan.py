@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.artifact import Artifact, Manifest
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Step, Unit
-from pipeline.store import Store
+from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernels.vectors import row_floats
-from pipeline import ppmi
-from pipeline.configuration import Configuration, Format, Loss, NoiseDraws, TrainMode, WindowKind
+from pipeline.choices import Format, Loss, NoiseDraws, TrainMode, WindowKind
+from pipeline.configuration import Configuration
 from pipeline.errors import ConfigurationError
+from pipeline.matrices import ppmi
 from pipeline.plan import StepPlan
-from pipeline.schemas import VECTORS_FILE
 from pipeline.sources.shard import SourceShard
 from pipeline.stages.pairs import SENTENCES_A_PART
-from pipeline.text import SENTENCES_FILE
+from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.training import glove
 from pipeline.training.schedule import centre_work
 from pipeline.training.softmax import flops, memory_bytes
+from pipeline.words.text import SENTENCES_FILE
 
 EXPANSION = {"": 1.0, ".gz": 2.8, ".bz2": 3.6, ".xz": 3.6, ".zst": 3.0}
 # Bytes of text in a byte of a file, when the text is all that is in it.

@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pipeline.artifact import Artifact
-from pipeline.configuration import Broken, Configuration, Corpus
+from pipeline.choices import Broken
+from pipeline.configuration import Configuration, Corpus
 from pipeline.corpus import Observed
 from pipeline.errors import InputError
 from pipeline.reasons import Reason
-from pipeline.schemas import QUARANTINE, QUARANTINE_FILE
 from pipeline.sources.defects import Defect
 from pipeline.sources.errors import defect_error
 from pipeline.sources.shard import SourceShard
-from pipeline.tables import read_table
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import QUARANTINE, QUARANTINE_FILE
+from pipeline.storage.tables import read_table
 
 
 def read_quarantine(artifact: Artifact) -> list[Defect]:

@@ -8,20 +8,20 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from pipeline.artifact import Artifact, Manifest
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.environment import environment
-from pipeline.evaluation_sets import find_evaluation_files
 from pipeline.events import StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
 from pipeline.projection import refuse_absurd
+from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
-from pipeline.store import RUNS, Store
+from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace, Workers
 
 

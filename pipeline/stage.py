@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline.artifact import Artifact, FileRecord, Link, Tally
-from pipeline.checkpoints import Checkpoints
 from pipeline.configuration import Configuration, Section
 from pipeline.corpus import Observed
-from pipeline.keys import digest_of
+from pipeline.storage.artifact import Artifact, FileRecord, Link, Tally
+from pipeline.storage.checkpoints import Checkpoints
+from pipeline.storage.keys import digest_of
 from pipeline.workers import Workers
 
 S = TypeVar("S", bound=Section)

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from pipeline.journal import JOURNAL
-from pipeline.store import RUNS
+from pipeline.storage.store import RUNS
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("corpus2vec")

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pipeline.artifact import Tally
-from pipeline.configuration import Broken, Format
+from pipeline.choices import Broken, Format
 from pipeline.reasons import MENDABLE, LeftOut, Reason
-from pipeline.schemas import QUARANTINE
 from pipeline.sources.defects import Defect
 from pipeline.sources.errors import defect_error
 from pipeline.sources.shard import SourceShard
+from pipeline.storage.artifact import Tally
+from pipeline.storage.schemas import QUARANTINE
 
 ROWS_EACH = 1000  # so many broken records of a shard have a row of their own; the others share one for each reason
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipeline.configuration import Format
-from pipeline.keys import READ_BYTES
+from pipeline.choices import Format
 from pipeline.sources.errors import unreadable
 from pipeline.sources.formats import Kind
 from pipeline.sources.parquet import footer_start, group_cuts
 from pipeline.sources.ranges import open_file
+from pipeline.storage.keys import READ_BYTES
 
 
 @dataclass(frozen=True)

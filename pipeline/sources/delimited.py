@@ -10,7 +10,7 @@ import io
 import sys
 from collections.abc import Iterator
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.reasons import LeftOut, Reason
 from pipeline.sources.account import Account
 from pipeline.sources.defects import BrokenRecordError, Defect, invalid_record, mended, quoted

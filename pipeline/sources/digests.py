@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.configuration import Corpus, is_url
-from pipeline.keys import digest_of
 from pipeline.sources.cuts import Cut, CutFile, cut_file
 from pipeline.sources.files import SourceFile
 from pipeline.sources.formats import Kind
-from pipeline.store import RECORD, Store
+from pipeline.storage.keys import digest_of
+from pipeline.storage.store import RECORD, Store
 
 DIGESTS = "digests"  # the kind of record in a store
 DAYS_KEPT = 100  # of a file that no run has used since; each corpus of a store uses its own

@@ -1,6 +1,6 @@
 """What is said about files of the corpus that cannot be used, or of which something cannot."""
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.errors import InputError
 from pipeline.reasons import Reason
 from pipeline.sources.defects import Defect

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.configuration import Format, is_url
+from pipeline.choices import Format
+from pipeline.configuration import is_url
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.reasons import LeftOut
 from pipeline.sources.errors import unreadable

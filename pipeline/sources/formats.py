@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pipeline.configuration import Format, is_url
+from pipeline.choices import Format
+from pipeline.configuration import is_url
 
 SUFFIXES = {
     ".txt": Format.TEXT,

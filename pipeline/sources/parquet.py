@@ -7,13 +7,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.keys import READ_BYTES
 from pipeline.reasons import LeftOut, Reason
 from pipeline.sources.account import Account
 from pipeline.sources.defects import BrokenRecordError, Defect, first_invalid, invalid_record, mended
 from pipeline.sources.ranges import BLOCK_BYTES, open_file
 from pipeline.sources.records import record_lines
 from pipeline.sources.shard import SourceShard
+from pipeline.storage.keys import READ_BYTES
 
 _MAGIC = b"PAR1"
 _MOST_ROWS = 4096  # that are held at a time, however short they seem to be

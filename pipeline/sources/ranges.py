@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 
 from pipeline.configuration import is_url
-from pipeline.keys import READ_BYTES
 from pipeline.sources.errors import shortened, unreadable
 from pipeline.sources.remote import open_url
+from pipeline.storage.keys import READ_BYTES
 
 BLOCK_BYTES = 4 << 20  # text that is read and handed on at a time
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError, decompressed
 from pipeline.sources.cuts import digest_of_groups

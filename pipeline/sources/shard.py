@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipeline.artifact import Link
-from pipeline.configuration import Format
+from pipeline.choices import Format
+from pipeline.storage.artifact import Link
 
 
 @dataclass(frozen=True)

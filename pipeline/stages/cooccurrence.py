@@ -31,16 +31,17 @@ from kernels.cooccurrence import (
     merge_cells,
     partition_cells,
 )
-from pipeline.artifact import FileRecord, Tally
-from pipeline.configuration import Cooccurrence, Weighting
-from pipeline.cooccurrences import CELLS_A_GROUP, cells_file
-from pipeline.encoded import Piece, cut_text, encode_part
+from pipeline.choices import Weighting
+from pipeline.configuration import Cooccurrence
 from pipeline.errors import ConfigurationError
+from pipeline.matrices.cooccurrences import CELLS_A_GROUP, cells_file
 from pipeline.progress import Progress
-from pipeline.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import read_table, write_table
-from pipeline.text import count_tokens, shards_of
+from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import read_table, write_table
+from pipeline.words.encoded import Piece, cut_text, encode_part
+from pipeline.words.text import count_tokens, shards_of
 
 SENTENCES_A_PART = 32_768
 CELLS_A_RUN = 4_194_304  # that a part counts before it spills: twice 64 MiB

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline.analogies import SectionScore, read_questions, score_analogies
-from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import Evaluate
 from pipeline.corpus import Observed
-from pipeline.evaluation_sets import EvaluationFile, EvaluationKind
 from pipeline.models import side_of
-from pipeline.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE
-from pipeline.similarity import SimilarityScore, read_pairs, score_similarity
+from pipeline.scoring.analogies import SectionScore, read_questions, score_analogies
+from pipeline.scoring.evaluation_sets import EvaluationFile, EvaluationKind
+from pipeline.scoring.similarity import SimilarityScore, read_pairs, score_similarity
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
-from pipeline.tables import write_table
+from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE
+from pipeline.storage.tables import write_table
 from pipeline.vectors import Vectors, read_vectors
 
 LOWERCASE = "lowercase"

@@ -16,16 +16,16 @@ import pyarrow as pa
 
 from kernels.glove import LOSS, LOSS_AT_ZERO, N_TALLIES, TRAINED, WEIGHT
 from kernels.lanes import simd_width
-from pipeline.artifact import FileRecord, Tally
 from pipeline.configuration import GloveSettings
 from pipeline.environment import computing
 from pipeline.errors import ConfigurationError
 from pipeline.events import StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
-from pipeline.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import read_table, write_table
+from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import read_table, write_table
 from pipeline.training.cell_files import cell_files
 from pipeline.training.divergence import DIVERGED, divergence
 from pipeline.training.glove import GloveThreads, RoundState

@@ -10,15 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from kernels.pairs import DrawTallies, draw_pairs, keep_probabilities_paper, keep_probabilities_program
-from pipeline.artifact import FileRecord, Tally
-from pipeline.configuration import Pairs, SubsampleFormula, WindowKind
-from pipeline.encoded import Piece, cut_text, encode_part
+from pipeline.choices import SubsampleFormula, WindowKind
+from pipeline.configuration import Pairs
 from pipeline.errors import ConfigurationError
 from pipeline.progress import Progress
-from pipeline.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import list_array, read_table, write_table
-from pipeline.text import count_tokens, shards_of
+from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import list_array, read_table, write_table
+from pipeline.words.encoded import Piece, cut_text, encode_part
+from pipeline.words.text import count_tokens, shards_of
 
 SENTENCES_A_PART = 32_768
 

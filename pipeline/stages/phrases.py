@@ -11,18 +11,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import FileRecord, Tally
-from pipeline.candidates import Candidates, count_candidates
-from pipeline.configuration import Phrases, PhraseScorer
+from pipeline.choices import PhraseScorer
+from pipeline.configuration import Phrases
 from pipeline.corpus import Observed
-from pipeline.counting import Counted, count_strings, one_array, scratch
-from pipeline.joining import phrases_of_shard
-from pipeline.phrase_table import Scoring, gather_phrases, score_candidates
 from pipeline.progress import Progress
-from pipeline.schemas import LEXICON, PHRASES, PHRASES_FILE
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
-from pipeline.tables import read_table, write_table
-from pipeline.text import LEXICON_FILE, TextShard, count_tokens, shards_of, write_shard
+from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.schemas import LEXICON, PHRASES, PHRASES_FILE
+from pipeline.storage.tables import read_table, write_table
+from pipeline.words.candidates import Candidates, count_candidates
+from pipeline.words.counting import Counted, count_strings, one_array, scratch
+from pipeline.words.joining import phrases_of_shard
+from pipeline.words.phrase_table import Scoring, gather_phrases, score_candidates
+from pipeline.words.text import LEXICON_FILE, TextShard, count_tokens, shards_of, write_shard
 
 WORDS_FILE = "words.parquet"
 

@@ -9,17 +9,17 @@ import time
 
 import numpy as np
 
-from pipeline.artifact import Tally
 from pipeline.configuration import PpmiSettings
 from pipeline.errors import ConfigurationError
 from pipeline.interruption import Interruption, noted_interruptions
-from pipeline.panels import Singles, Team
-from pipeline.ppmi import PASSES, PpmiMatrix, read_matrix
+from pipeline.matrices.panels import Singles, Team
+from pipeline.matrices.ppmi import PASSES, PpmiMatrix, read_matrix
+from pipeline.matrices.svd import Decomposition, decompose, most_steps
 from pipeline.progress import Progress
-from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.svd import Decomposition, decompose, most_steps
-from pipeline.tables import read_table
+from pipeline.storage.artifact import Tally
+from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import read_table
 from pipeline.training.vectors_file import write_vectors
 
 

@@ -4,13 +4,13 @@ import hashlib
 
 import pyarrow as pa
 
-from pipeline.artifact import Link, Tally
 from pipeline.configuration import Corpus
 from pipeline.corpus import Observed
 from pipeline.reasons import LeftOut
-from pipeline.schemas import SHARDS
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
-from pipeline.tables import write_table
+from pipeline.storage.artifact import Link, Tally
+from pipeline.storage.schemas import SHARDS
+from pipeline.storage.tables import write_table
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 

@@ -10,21 +10,22 @@ import numpy as np
 import pyarrow as pa
 
 from kernels.tokens import PIECE_BYTES
-from pipeline.artifact import AccountingError, FileRecord, Tally
-from pipeline.configuration import Broken, Format, Tokenize
+from pipeline.choices import Broken, Format
+from pipeline.configuration import Tokenize
 from pipeline.corpus import Observed
 from pipeline.quarantine import refuse_broken
 from pipeline.reasons import LeftOut
-from pipeline.schemas import QUARANTINE, QUARANTINE_FILE
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError
 from pipeline.sources.lines import count_lines
 from pipeline.sources.reading import Pass, read_shard
 from pipeline.sources.shard import SourceShard
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
-from pipeline.tables import Text, write_table
-from pipeline.text import write_shard
-from pipeline.tokenizers import new_tokenizer
+from pipeline.storage.artifact import AccountingError, FileRecord, Tally
+from pipeline.storage.schemas import QUARANTINE, QUARANTINE_FILE
+from pipeline.storage.tables import Text, write_table
+from pipeline.tokenizing.tokenizers import new_tokenizer
+from pipeline.words.text import write_shard
 
 
 def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:

@@ -16,16 +16,17 @@ from kernels.lanes import simd_width
 from kernels.merge import Matrix
 from kernels.text import Rates, learning_rate
 from kernels.vectors import row_floats
-from pipeline.artifact import FileRecord, Tally
-from pipeline.configuration import Loss, Model, Train, TrainMode
+from pipeline.choices import Loss, Model, TrainMode
+from pipeline.configuration import Train
 from pipeline.corpus import Observed
 from pipeline.environment import computing
 from pipeline.events import RunWarned, StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
-from pipeline.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
-from pipeline.tables import read_table, write_table
+from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import read_table, write_table
 from pipeline.training.cluster import Cluster, RestartedError
 from pipeline.training.divergence import DIVERGED, divergence
 from pipeline.training.pair_files import Block, PairFile, cut_blocks

@@ -2,14 +2,14 @@
 
 import pyarrow.compute as pc
 
-from pipeline.artifact import Tally
 from pipeline.configuration import Vocabulary
-from pipeline.counting import Counted, count_strings, scratch
 from pipeline.errors import ConfigurationError, InputError
-from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Outcome, Stage
-from pipeline.tables import write_table
-from pipeline.text import LEXICON_FILE, count_tokens, shards_of
+from pipeline.storage.artifact import Tally
+from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import write_table
+from pipeline.words.counting import Counted, count_strings, scratch
+from pipeline.words.text import LEXICON_FILE, count_tokens, shards_of
 
 
 def build(job: Job[Vocabulary]) -> Outcome:

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from kernels.glove import N_TEAMS, Cells, find_unfit
-from pipeline.artifact import Artifact
-from pipeline.cooccurrences import cells_file
 from pipeline.errors import StoreError
-from pipeline.schemas import COOCCURRENCES
-from pipeline.tables import read_batches
+from pipeline.matrices.cooccurrences import cells_file
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import COOCCURRENCES
+from pipeline.storage.tables import read_batches
 from pipeline.training.tournament import Match
 
 BATCH = 262_144  # cells that are read at once: a tenth of a second of training, 4 MB

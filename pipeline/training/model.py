@@ -15,8 +15,9 @@ from kernels.text import Rates
 from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, Kind
 from kernels.tree import Tree, build_parents, build_paths
 from kernels.vectors import fill_initial, new_vectors
-from pipeline.configuration import CbowHidden, Frozen, Loss, NoiseDraws, NoiseWords, Train
-from pipeline.configuration import Model as ModelName
+from pipeline.choices import CbowHidden, Frozen, Loss, NoiseDraws, NoiseWords
+from pipeline.choices import Model as ModelName
+from pipeline.configuration import Train
 
 INPUT_FILE, OUTPUT_FILE = "input.npy", "output.npy"
 COMMON_DIMENSIONS = (50, 100, 128, 200, 256, 300)  # have machine code of their own, some per cent faster at 100; all others share one

@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 
 from kernels.text import Text
-from pipeline.artifact import Artifact
-from pipeline.schemas import PAIRS
-from pipeline.tables import count_elements, flat_lists, read_table
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import PAIRS
+from pipeline.storage.tables import count_elements, flat_lists, read_table
 
 
 @dataclass(frozen=True)

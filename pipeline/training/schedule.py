@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.merge import INPUT, OUTPUT
-from pipeline.configuration import CbowHidden, Model, Train
+from pipeline.choices import CbowHidden, Model
+from pipeline.configuration import Train
 
 ROUND = 4096  # centres of all shards
 MAX_PERIOD = 512  # rounds in a block, at most

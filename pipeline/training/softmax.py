@@ -19,7 +19,7 @@ import numpy.typing as npt
 from kernels.merge import Matrix
 from kernels.softmax import Batch, column_borders, gather_hidden, read_batch, score_block, step_block, weigh_rows
 from kernels.text import MAX_WINDOW, Text, learning_rate
-from pipeline.configuration import CbowHidden
+from pipeline.choices import CbowHidden
 from pipeline.events import RunWarned, emit
 from pipeline.training.model import Model
 from pipeline.training.pair_files import Block, PairFile, PairReader, empty_text

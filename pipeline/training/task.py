@@ -7,11 +7,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.pairs import keep_probabilities_paper, keep_probabilities_program
-from pipeline.artifact import Artifact
-from pipeline.configuration import SubsampleFormula, Train, WindowKind
+from pipeline.choices import SubsampleFormula, WindowKind
+from pipeline.configuration import Train
 from pipeline.initial import InitialVectors, begin_with
-from pipeline.schemas import VOCABULARY, VOCABULARY_FILE
-from pipeline.tables import read_table
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.tables import read_table
 from pipeline.training.model import Model, loss_at_zero, meetings
 from pipeline.training.pair_files import PairFile, pair_files
 from pipeline.training.schedule import MergeSchedule, merge_schedule

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from kernels.merge import Matrix
-from pipeline.artifact import FileRecord
-from pipeline.schemas import VECTORS_FILE, vectors_schema
-from pipeline.tables import write_table
+from pipeline.storage.artifact import FileRecord
+from pipeline.storage.schemas import VECTORS_FILE, vectors_schema
+from pipeline.storage.tables import write_table
 
 ROWS_A_BATCH = 65_536
 

@@ -11,7 +11,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 from pipeline.models import find_model
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.vectors import read_vectors
 from tests.conftest import Finished, Project, environment_of, new_project
 

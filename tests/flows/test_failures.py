@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact import MANIFEST, Manifest
 from pipeline.journal import JOURNAL
-from pipeline.keys import digest_of_file
 from pipeline.sources.digests import DIGESTS
-from pipeline.store import CHECKPOINTS, RECORD, RUNS, Store
+from pipeline.storage.artifact import MANIFEST, Manifest
+from pipeline.storage.keys import digest_of_file
+from pipeline.storage.store import CHECKPOINTS, RECORD, RUNS, Store
 from tests.conftest import COMMAND, Finished, Project, environment_of, new_project
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from kernels.tokens import PIECE_BYTES, TokenTable
 from kernels.words import key_of
-from pipeline.characters import character_table
-from pipeline.configuration import Digits
+from pipeline.choices import Digits
+from pipeline.tokenizing.characters import character_table
 from tests.reference.tokens import first_invalid, read_text
 
 TABLES = {

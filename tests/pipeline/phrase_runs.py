@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.run import Run
-from pipeline.schemas import PHRASES, PHRASES_FILE
-from pipeline.tables import read_table
-from pipeline.text import shards_of
+from pipeline.storage.schemas import PHRASES, PHRASES_FILE
+from pipeline.storage.tables import read_table
+from pipeline.words.text import shards_of
 from pipeline.workers import InPlace, Workers
 from tests.pipeline.small_runs import configured, walk
 

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.configuration import Configuration
 from pipeline.configuration_file import parse_configuration
 from pipeline.run import Run
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.workers import DaskWorkers, InPlace, Workers
 
 SMALL = {

@@ -81,9 +81,9 @@ def test_store__and_its_checkpoints_are_all_that_renames_or_removes(path: Path) 
         for name, call in calls(path)
         if name in MOVERS and (name != "replace" or (len(call.args) == 1 and not call.keywords)) and not _on_a_container(call)
     }
-    if named(path) in ("pipeline/store.py", "pipeline/checkpoints.py", "pipeline/atomic.py"):
+    if named(path) in ("pipeline/storage/store.py", "pipeline/storage/checkpoints.py", "pipeline/storage/atomic.py"):
         assert used >= {"rmtree"}
-    elif named(path) in ("pipeline/counting.py", "pipeline/stages/cooccurrence.py"):
+    elif named(path) in ("pipeline/words/counting.py", "pipeline/stages/cooccurrence.py"):
         assert used == {"rmtree"}  # their counts, in the working directory that they were given
     elif named(path) == "pipeline/export.py":
         assert used <= {"replace", "unlink"}  # a file of the user's, outside every store

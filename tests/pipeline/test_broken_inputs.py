@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.quarantine import read_quarantine
 from pipeline.reasons import LeftOut, Reason
 from pipeline.run import Run
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.workers import InPlace
 from tests.pipeline.small_runs import configured, walk
 from tests.pipeline.sources.written import COMPRESS, json_lines, packed, table, write, write_parquet

@@ -5,7 +5,8 @@ from pydantic import BaseModel
 
 from kernels.noise import MAX_NEGATIVES
 from kernels.text import MAX_WINDOW
-from pipeline.configuration import Configuration, PhraseScorer
+from pipeline.choices import PhraseScorer
+from pipeline.configuration import Configuration
 from pipeline.configuration_file import load_configuration, parse_configuration
 from pipeline.errors import ConfigurationError
 

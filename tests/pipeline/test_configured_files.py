@@ -52,15 +52,15 @@ def test_tokenizer_file__is_known_by_its_digest_from_then_on(tmp_path: Path) -> 
 def test_tokenizer_version__of_a_shipped_tokenizer_is_that_of_its_library(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes(b"{}")
     configuration = load_configuration(
-        None, ["tokenize.tokenizer=pipeline.hugging_face:words", f"tokenize.tokenizer_file={tmp_path}/tokenizer.json"]
+        None, ["tokenize.tokenizer=pipeline.tokenizing.hugging_face:words", f"tokenize.tokenizer_file={tmp_path}/tokenizer.json"]
     )
     assert configuration.tokenize.tokenizer_version == f"tokenizers {importlib.metadata.version('tokenizers')}"
 
 
 def test_tokenizer_version__of_a_shipped_tokenizer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED_TOKENIZERS, "pipeline.hugging_face", "no-such-package")
+    monkeypatch.setitem(SHIPPED_TOKENIZERS, "pipeline.tokenizing.hugging_face", "no-such-package")
     with pytest.raises(ConfigurationError) as caught:
-        load_configuration(None, ["tokenize.tokenizer=pipeline.hugging_face:words"])
+        load_configuration(None, ["tokenize.tokenizer=pipeline.tokenizing.hugging_face:words"])
     assert "pip install 'corpus2vec[no-such-package]'" in str(caught.value)
 
 

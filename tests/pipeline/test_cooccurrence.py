@@ -10,19 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from kernels.cooccurrence import GRID
-from pipeline.artifact import Artifact
 from pipeline.configuration import Cluster, Cooccurrence
-from pipeline.cooccurrences import Cells, cells_file, count_cells, read_cells, stream_cells
 from pipeline.errors import ConfigurationError, StoreError, UsageError
 from pipeline.events import Event, StepAdvanced, listening
+from pipeline.matrices.cooccurrences import Cells, cells_file, count_cells, read_cells, stream_cells
 from pipeline.plan import plan_step
 from pipeline.run import Run, build_artifact
-from pipeline.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
 from pipeline.stage import Job, Step
 from pipeline.stages import cooccurrence
-from pipeline.store import Store
-from pipeline.tables import read_table
-from pipeline.text import shards_of
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.store import Store
+from pipeline.storage.tables import read_table
+from pipeline.words.text import shards_of
 from pipeline.workers import DaskWorkers, InPlace, Workers
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, walk

@@ -12,7 +12,7 @@ from pipeline.corpus import Observed
 from pipeline.corpus import observe as observe_with
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.sources.digests import Digests
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from tests.pipeline.small_runs import configured
 
 

@@ -11,8 +11,8 @@ from pipeline.models import side_of
 from pipeline.plan import plan
 from pipeline.projection import project, refuse_absurd
 from pipeline.run import Run
-from pipeline.schemas import VECTORS_FILE
-from pipeline.store import Store
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import Store
 from pipeline.vectors import Side, read_vectors
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines

@@ -15,19 +15,19 @@ import pytest
 
 from kernels.draws import Purpose, derive_key
 from kernels.glove import N_TEAMS, biases_of, new_words, vectors_of
-from pipeline.artifact import Artifact, Manifest
 from pipeline.configuration import GloveSettings
-from pipeline.cooccurrences import cells_file
 from pipeline.corpus import Observed
 from pipeline.errors import ConfigurationError, StoreError, TrainingError
 from pipeline.events import Event, StepAdvanced, StepResumed, listening
+from pipeline.matrices.cooccurrences import cells_file
 from pipeline.plan import plan_step
 from pipeline.run import build_artifact
-from pipeline.schemas import COOCCURRENCES, ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
 from pipeline.stage import Step
 from pipeline.stages import glove
-from pipeline.store import Store
-from pipeline.tables import read_table, write_table
+from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.schemas import COOCCURRENCES, ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
+from pipeline.storage.store import Store
+from pipeline.storage.tables import read_table, write_table
 from pipeline.training import cell_files
 from pipeline.training.tournament import rounds
 from pipeline.workers import InPlace

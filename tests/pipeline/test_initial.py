@@ -11,7 +11,7 @@ from pipeline.configuration import Train
 from pipeline.errors import ConfigurationError, InputError, StoreError
 from pipeline.initial import begin_with, find_initial
 from pipeline.run import Run
-from pipeline.schemas import VECTORS_FILE
+from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.vectors import Side, Vectors, read_vectors
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flows.showing import show_run
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.errors import InputError
 from pipeline.models import find_model
 from pipeline.quarantine import read_quarantine
 from pipeline.reasons import LeftOut, Reason
 from pipeline.run import Run
-from pipeline.schemas import QUARANTINE, QUARANTINE_FILE, SHARDS
-from pipeline.tables import read_table
-from pipeline.text import shards_of
+from pipeline.storage.schemas import QUARANTINE, QUARANTINE_FILE, SHARDS
+from pipeline.storage.tables import read_table
+from pipeline.words.text import shards_of
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk

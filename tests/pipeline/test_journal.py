@@ -12,7 +12,7 @@ from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted, listening
 from pipeline.journal import JOURNAL, UnfinishedRun, unfinished_runs
 from pipeline.run import Run
-from pipeline.store import RUNS, Store
+from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.run import Run
-from pipeline.schemas import VECTORS_FILE
+from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.vectors import Vectors, read_vectors
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, walk

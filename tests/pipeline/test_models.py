@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.models import find_model, models
 from pipeline.run import Run
-from pipeline.store import RUNS, Store
+from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, walk

@@ -8,8 +8,8 @@ import pytest
 from pipeline.errors import StoreError, UsageError
 from pipeline.pairs import SENTENCES_A_BATCH, expand
 from pipeline.run import Run
-from pipeline.schemas import EXPANDED_PAIRS, PAIRS
-from pipeline.tables import read_table
+from pipeline.storage.schemas import EXPANDED_PAIRS, PAIRS
+from pipeline.storage.tables import read_table
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, walk

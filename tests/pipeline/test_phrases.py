@@ -11,16 +11,16 @@ from gensim.models.phrases import Phrases, npmi_scorer, original_scorer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import candidates
-from pipeline.artifact import AccountingError, Artifact
 from pipeline.configuration_file import load_configuration, parse_configuration
 from pipeline.configured_files import ENGLISH_CONNECTOR_WORDS
 from pipeline.errors import ConfigurationError
-from pipeline.keys import digest_of_file
 from pipeline.run import Run
 from pipeline.stage import Job
 from pipeline.stages import phrases
-from pipeline.store import Store
+from pipeline.storage.artifact import AccountingError, Artifact
+from pipeline.storage.keys import digest_of_file
+from pipeline.storage.store import Store
+from pipeline.words import candidates
 from pipeline.workers import DaskWorkers, InPlace, Workers
 from tests.conftest import ROOT
 from tests.pipeline.phrase_runs import rows_of, run_of, table_of, words_of

@@ -9,7 +9,7 @@ from pipeline.configuration import Configuration
 from pipeline.plan import StepPlan, explain, plan
 from pipeline.projection import project
 from pipeline.run import Run
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, walk

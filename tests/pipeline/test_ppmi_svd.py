@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.ppmi import LEAST_PMI
-from pipeline.artifact import Artifact, FileRecord, Manifest
-from pipeline.checkpoints import Checkpoints
 from pipeline.configuration import Ppmi, PpmiSettings
 from pipeline.errors import ConfigurationError, StoreError
 from pipeline.events import Event, StepAdvanced, listening
-from pipeline.panels import Team
-from pipeline.ppmi import PASSES, PpmiMatrix, project_bytes, read_matrix
-from pipeline.schemas import COOCCURRENCES, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
+from pipeline.matrices.panels import Team
+from pipeline.matrices.ppmi import PASSES, PpmiMatrix, project_bytes, read_matrix
 from pipeline.stage import Job, Outcome
 from pipeline.stages.ppmi_svd import STAGE
-from pipeline.tables import read_table, write_table
+from pipeline.storage.artifact import Artifact, FileRecord, Manifest
+from pipeline.storage.checkpoints import Checkpoints
+from pipeline.storage.schemas import COOCCURRENCES, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
+from pipeline.storage.tables import read_table, write_table
 from pipeline.workers import InPlace
 from tests.reference import ppmi as reference
 

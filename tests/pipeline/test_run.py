@@ -13,14 +13,14 @@ import pyarrow as pa
 import pytest
 from distributed import LocalCluster
 
-from pipeline.artifact import Artifact
 from pipeline.configuration import Cluster, Configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted, listening
 from pipeline.run import Run, evaluate_model
-from pipeline.schemas import PAIRS, PHRASES, VOCABULARY, VOCABULARY_FILE
-from pipeline.store import RUNS
-from pipeline.tables import read_table
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.schemas import PAIRS, PHRASES, VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.store import RUNS
+from pipeline.storage.tables import read_table
 from pipeline.workers import DaskWorkers, InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk

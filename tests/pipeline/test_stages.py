@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import schemas
-from pipeline.artifact import Artifact
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.errors import ConfigurationError, InputError, StoreError
-from pipeline.keys import digest_of_file
 from pipeline.run import Run
-from pipeline.schemas import (
+from pipeline.storage import schemas
+from pipeline.storage.artifact import Artifact
+from pipeline.storage.keys import digest_of_file
+from pipeline.storage.schemas import (
     LEXICON,
     PAIRS,
     PHRASES,
@@ -31,9 +31,9 @@ from pipeline.schemas import (
     VOCABULARY_FILE,
     vectors_schema,
 )
-from pipeline.store import Store
-from pipeline.tables import count_elements, count_rows, read_table
-from pipeline.text import SENTENCES_FILE, shards_of
+from pipeline.storage.store import Store
+from pipeline.storage.tables import count_elements, count_rows, read_table
+from pipeline.words.text import SENTENCES_FILE, shards_of
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk

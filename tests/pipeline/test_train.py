@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import TrainingError
 from pipeline.run import Run
-from pipeline.schemas import VECTORS_FILE
+from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk

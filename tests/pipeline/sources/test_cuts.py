@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.errors import InputError
 from pipeline.sources.cuts import cut_file
 from pipeline.sources.formats import Kind, belongs, kind_of

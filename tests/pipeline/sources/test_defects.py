@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.reasons import Reason
 from pipeline.sources.defects import Defect, describe_invalid, first_invalid, mended
 from pipeline.sources.errors import defect_error

@@ -13,7 +13,7 @@ from pipeline.sources.cuts import cut_file
 from pipeline.sources.digests import DIGESTS, Digests
 from pipeline.sources.files import find_files
 from pipeline.sources.formats import kind_of
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from tests.pipeline.sources.written import write
 
 

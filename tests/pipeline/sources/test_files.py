@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.reasons import LeftOut
 from pipeline.sources.files import find_files

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.configuration import Broken
+from pipeline.choices import Broken
 from pipeline.errors import InputError
 from pipeline.reasons import Reason
 from pipeline.sources.account import ROWS_EACH

@@ -6,7 +6,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.configuration import Format, is_url
+from pipeline.choices import Format
+from pipeline.configuration import is_url
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.sources.cuts import cut_file
 from pipeline.sources.files import find_files

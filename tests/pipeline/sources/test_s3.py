@@ -6,13 +6,13 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from pipeline.configuration import Format
+from pipeline.choices import Format
 from pipeline.errors import InputError
 from pipeline.run import Run
 from pipeline.sources.cuts import cut_file
 from pipeline.sources.files import find_files
 from pipeline.sources.formats import kind_of
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.configuration import Broken, Format
+from pipeline.choices import Broken, Format
 from pipeline.reasons import LeftOut
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError

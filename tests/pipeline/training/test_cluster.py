@@ -17,7 +17,7 @@ from pipeline.configuration import Cluster as ClusterSection
 from pipeline.errors import StoreError, WorkerError
 from pipeline.events import Event, RunWarned, StepAdvanced, listening
 from pipeline.run import Run
-from pipeline.schemas import ROUNDS_FILE, VECTORS_FILE
+from pipeline.storage.schemas import ROUNDS_FILE, VECTORS_FILE
 from pipeline.training import cluster as training
 from pipeline.workers import DaskWorkers, InPlace, Workers
 from tests.conftest import ROOT, sample_lines
@@ -157,7 +157,7 @@ def pids_of(workers: DaskWorkers) -> Callable[[], Iterable[int]]:
 def every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block can be heard and have its checkpoint."""
     monkeypatch.setattr("pipeline.progress.SECONDS_BETWEEN_EVENTS", 0.0)
-    monkeypatch.setattr("pipeline.checkpoints.LARGEST_SHARE", 1e9)
+    monkeypatch.setattr("pipeline.storage.checkpoints.LARGEST_SHARE", 1e9)
 
 
 @pytest.mark.usefixtures("every_block")

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.merge import INPUT, OUTPUT
-from pipeline.configuration import NoiseDraws, Train
+from pipeline.choices import NoiseDraws
+from pipeline.configuration import Train
 from pipeline.training.schedule import BLOCK_WORK, MAX_PERIOD, MAX_UPDATES, ROUND, merge_schedule
 
 COUNTS = st.lists(st.integers(1, 10**7), min_size=1, max_size=60).map(lambda counts: np.sort(counts)[::-1].astype(np.float64))

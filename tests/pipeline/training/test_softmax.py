@@ -11,10 +11,11 @@ import pytest
 from kernels.pairs import expand_pairs
 from kernels.softmax import column_borders
 from kernels.text import Text
-from pipeline.configuration import CbowHidden, Train
+from pipeline.choices import CbowHidden
+from pipeline.configuration import Train
 from pipeline.events import Event, RunWarned, listening
-from pipeline.schemas import PAIRS, list_of
-from pipeline.tables import list_array, write_table
+from pipeline.storage.schemas import PAIRS, list_of
+from pipeline.storage.tables import list_array, write_table
 from pipeline.training.model import Model
 from pipeline.training.pair_files import PairFile, PairReader, cut_blocks
 from pipeline.training.softmax import LARGEST_SCORES, FullSoftmax, SingleThreadedBlas, batch_centres, flops, memory_bytes

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.text import Text
-from pipeline.configuration import Train, TrainMode
+from pipeline.choices import TrainMode
+from pipeline.configuration import Train
 from pipeline.errors import StoreError
-from pipeline.schemas import PAIRS, list_of
-from pipeline.tables import list_array, write_table
+from pipeline.storage.schemas import PAIRS, list_of
+from pipeline.storage.tables import list_array, write_table
 from pipeline.training.model import Model, meetings
 from pipeline.training.pair_files import PairFile, PairReader, cut_blocks
 from pipeline.training.schedule import merge_schedule

@@ -1,0 +1,1 @@
+"""Where everything is kept: artifacts and their manifests, the store, checkpoints, tables and their schemas. Knows no stage."""

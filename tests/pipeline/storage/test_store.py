@@ -1,0 +1,187 @@
+import errno
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import StoreError
+from pipeline.storage.artifact import MANIFEST, FileRecord
+from pipeline.storage.keys import digest_of_file
+from pipeline.storage.store import Store
+from tests.pipeline.storage.test_artifact import MANIFEST as EXAMPLE
+
+KEY = "ab" * 32
+
+
+def build(store: Store, content: bytes = b"content", key: str = KEY, pause_s: float = 0.0):
+    with store.building("vocabulary", key) as directory:
+        (directory / "inner").mkdir()
+        path = directory / "inner" / "data"
+        path.write_bytes(content)
+        time.sleep(pause_s)
+        record = FileRecord("inner/data", 1, len(content), digest_of_file(path))
+        return store.commit(directory, replace(EXAMPLE, stage="vocabulary", key=key, files=(record,)))
+
+
+def all_files(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def test_store__finds_what_was_committed(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    assert store.find("vocabulary", KEY) is None
+    made = build(store)
+    found = store.find("vocabulary", KEY)
+    assert found == made
+    assert found.path("inner/data").read_bytes() == b"content"
+    assert all_files(store.root) == [f"vocabulary/{KEY[:32]}/inner/data", f"vocabulary/{KEY[:32]}/{MANIFEST}"]
+
+
+def fail_halfway(store: Store) -> None:
+    with store.building("vocabulary", KEY) as directory:
+        (directory / "half").write_bytes(b"half")
+        raise ZeroDivisionError
+
+
+def test_store__a_failed_build_leaves_nothing(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway(store)
+    assert all_files(store.root) == []
+    assert store.find("vocabulary", KEY) is None
+
+
+def test_store__an_artifact_without_a_manifest_does_not_exist(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    made = build(store)
+    (made.directory / MANIFEST).unlink()
+    assert store.find("vocabulary", KEY) is None
+    assert store.artifacts("vocabulary") == []
+
+
+def test_store__the_first_of_two_writers_wins_and_both_get_a_whole_artifact(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with store.building("vocabulary", KEY) as late:
+        first = build(store)
+        (late / "data").write_bytes(b"content")
+        second = store.commit(late, replace(EXAMPLE, stage="vocabulary", key=KEY, files=()))
+    assert second == first
+    assert len(all_files(store.root)) == 2
+
+
+def test_store__processes_that_write_one_key_at_once_leave_one_whole_artifact(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=build, args=(store, b"content" * 1000, KEY, 0.05)) for _ in range(6)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 6
+    assert store.find("vocabulary", KEY).path("inner/data").read_bytes() == b"content" * 1000
+    assert len(all_files(store.root)) == 2
+
+
+def test_store__a_killed_build_leaves_no_artifact_and_the_next_build_clears_it_away(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    child = multiprocessing.get_context("fork").Process(target=build, args=(store, b"content", KEY, 60.0))
+    child.start()
+    while not all_files(store.root):
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert store.find("vocabulary", KEY) is None
+    assert store.artifacts("vocabulary") == []
+    assert len(all_files(store.root)) == 1
+    build(store, key="cd" * 32)
+    assert all_files(store.root) == [f"vocabulary/{'cd' * 16}/inner/data", f"vocabulary/{'cd' * 16}/{MANIFEST}"]
+
+
+def test_store__does_not_clear_away_what_a_living_process_builds(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with store.building("vocabulary", KEY) as directory:
+        build(store, key="cd" * 32)
+        assert directory.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_store__says_that_there_is_no_room(number: int, tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(StoreError, match="no room left") as caught, store.building("vocabulary", KEY):
+        raise OSError(number, os.strerror(number))
+    assert "Free some space" in str(caught.value)
+    assert all_files(store.root) == []
+
+
+def test_store__that_is_a_file_cannot_be_written(tmp_path) -> None:
+    (tmp_path / "store").write_text("I am a file")
+    with pytest.raises(StoreError, match="cannot be written") as caught, Store(tmp_path / "store").building("vocabulary", KEY):
+        pass
+    assert "store.path" in str(caught.value)
+
+
+def test_store__lists_artifacts_newest_first(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    for hour, key in enumerate(("11" * 32, "22" * 32, "00" * 32)):
+        with store.building("train", key) as directory:
+            store.commit(directory, replace(EXAMPLE, stage="train", key=key, files=(), created=f"2026-01-01T0{hour}"))
+    assert [artifact.manifest.key[:2] for artifact in store.artifacts("train")] == ["00", "22", "11"]
+
+
+def test_store__records_are_whole_and_in_order(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    for name in ("b", "a"):
+        store.write_record("runs", name, {"id": name, "word": "čaj"})
+    assert [record["id"] for record in store.records("runs")] == ["a", "b"]
+    assert store.records("runs")[0]["word"] == "čaj"
+    assert all_files(store.root) == ["runs/a/record.json", "runs/b/record.json"]
+
+
+def test_store__lines_are_added_beside_a_record_that_is_not_there_yet(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    for line in ("one", "čaj \udc80"):
+        store.append_line("runs", "a", "lines", line)
+    assert (store.root / "runs" / "a" / "lines").read_bytes() == "one\nčaj \\udc80\n".encode()
+    assert store.records("runs") == []
+    assert store.without_record("runs") == [store.root / "runs" / "a"]
+    store.write_record("runs", "a", {"id": "a"})
+    assert (store.records("runs"), store.without_record("runs")) == ([{"id": "a"}], [])
+
+
+def test_store__says_that_a_line_found_no_room(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    (store.root / "runs" / "a").mkdir(parents=True)
+    (store.root / "runs" / "a" / "lines").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match="no room left"):
+        store.append_line("runs", "a", "lines", "one")
+
+
+def test_store__a_record_that_cannot_be_written_leaves_nothing_and_a_killed_writers_is_cleared_away(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(UnicodeEncodeError):
+        store.write_record("runs", "a", {"word": "\ud800"})
+    assert all_files(store.root) == []
+    child = multiprocessing.get_context("fork").Process(target=os._exit, args=(0,))
+    child.start()
+    child.join()
+    store.append_line("runs", "b", "lines", "one")
+    for pid in (child.pid, os.getpid()):
+        (store.root / "runs" / "b" / f".record.json.{socket.gethostname()}.{pid}.0123abcd").write_text("half")
+    store.remove_abandoned()
+    assert all_files(store.root) == [f"runs/b/.record.json.{socket.gethostname()}.{os.getpid()}.0123abcd", "runs/b/lines"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter"])
+def test_store__does_not_take_an_artifact_whose_files_are_not_those_of_its_manifest(damage: str, tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    path = build(store).path("inner/data")
+    path.unlink() if damage == "gone" else path.write_bytes(b"conten")
+    with pytest.raises(StoreError, match="not what its manifest says") as caught:
+        store.find("vocabulary", KEY)
+    assert str(path) in str(caught.value)
+    assert "Remove" in str(caught.value)

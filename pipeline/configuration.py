@@ -28,6 +28,7 @@ from pipeline.choices import (
 )
 from pipeline.configured_files import connector_words_of, digest_of_tokenizer, single_words, version_of_tokenizer, words_of
 from pipeline.storage.keys import digest_of
+from pipeline.storage.registry import NAME
 
 
 class Section(BaseModel):
@@ -388,7 +389,7 @@ class Cluster(Section):
 class Configuration(Section):
     """Everything that a run needs to know."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = "vectors"
+    name: Annotated[str, Field(pattern=rf"^{NAME}$", max_length=100)] = "vectors"
     """The name of the model; `corpus2vec similar --model NAME` finds its newest run."""
     corpus: Corpus = Corpus()
     tokenize: Tokenize = Tokenize()

@@ -27,8 +27,8 @@ class InitialVectors:
 
     @property
     def link(self) -> Link:
-        """How training names this input: by content, without its path."""
-        return Link("vectors", self.path.name, self.sha256)
+        """How training names this input: by content."""
+        return Link("vectors", self.path.name, self.sha256, {"location": str(self.path)})
 
 
 def find_initial(settings: Train) -> InitialVectors | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.storage.artifact import Artifact
+from pipeline.storage.registry import Registry
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import RUNS, Store
 from pipeline.vectors import USUAL, Side, Vectors, read_vectors
@@ -67,7 +68,7 @@ def train_step(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_model(store: Store, reference: str = "") -> Model:
-    """The newest model, or the newest one of this name, run, or key (the beginning is enough).
+    """The newest model, or the newest one of this name, version (name@2, name@alias), run, or key (the beginning is enough).
 
     Raises
     ------
@@ -82,6 +83,9 @@ def find_model(store: Store, reference: str = "") -> Model:
             expected="a store in which a run has finished",
             remedy="Train one (corpus2vec train CONFIG), or name another store (--store DIRECTORY).",
         )
+    name, _, which = reference.partition("@")
+    if version := Registry(store).find(name, which):
+        reference = version.vectors.key
     # A name may look like the beginning of an id (2026): it comes first.
     called = [model for model in known if reference in ("", model.run["name"])]
     called += [model for model in known if _begins_an_id(model, reference)]
@@ -93,7 +97,7 @@ def find_model(store: Store, reference: str = "") -> Model:
         "There is no such model.",
         where=str(store.root),
         got=reference,
-        expected="one of " + ", ".join(names[:10]) + ", a run, or the beginning of a key",
+        expected="one of " + ", ".join(names[:10]) + ", a version of one (name@2), a run, or the beginning of a key",
         remedy=f"Did you mean {near[0]}?" if near else "corpus2vec show lists what there is.",
     )
 

@@ -21,6 +21,7 @@ from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
 from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.registry import Registry
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace, Workers
 
@@ -107,7 +108,7 @@ class Run:
         return record
 
     def finish(self, started_by: str) -> dict[str, Any]:
-        """Write the record of the run, and return it. From now on the run counts as finished.
+        """Write the record of the run, and return it. The run counts as finished then, and its vectors as a version of its model.
 
         Raises
         ------
@@ -133,6 +134,8 @@ class Run:
             "environment": environment(),
         }
         self.store.write_record(RUNS, self.id, record)
+        (vectors,), (evaluation,) = self.made["train"], self.made["evaluate"]
+        Registry(self.store).register(self.configuration.name, self.id, vectors.link, evaluation.link)
         self.journal.finish(elapsed_s)
         return record
 
@@ -186,6 +189,7 @@ def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, wor
             stage_version=stage.version,
             key=wanted.key,
             parameters=step.parameters,
+            settings=step.settings.model_dump(mode="json"),
             inputs=wanted.unit.inputs,
             files=outcome.files,
             tallies=outcome.tallies,

@@ -34,7 +34,7 @@ class EvaluationFile:
     @property
     def link(self) -> Link:
         """How the evaluation names this input; by its name too, which stands in the scores."""
-        return Link(f"{self.kind}/{self.name}", self.name, self.sha256)
+        return Link(f"{self.kind}/{self.name}", self.name, self.sha256, {"location": str(self.path)})
 
 
 def find_evaluation_files(settings: Evaluate) -> tuple[EvaluationFile, ...]:

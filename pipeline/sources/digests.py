@@ -26,9 +26,8 @@ from pipeline.sources.cuts import Cut, CutFile, cut_file
 from pipeline.sources.files import SourceFile
 from pipeline.sources.formats import Kind
 from pipeline.storage.keys import digest_of
-from pipeline.storage.store import RECORD, Store
+from pipeline.storage.store import DIGESTS, RECORD, Store
 
-DIGESTS = "digests"  # the kind of record in a store
 DAYS_KEPT = 100  # of a file that no run has used since; each corpus of a store uses its own
 DAYS_BETWEEN = 10  # after so many a use is noted again
 _DAY_NS = 86_400_000_000_000

@@ -1,6 +1,6 @@
 """What one task reads: a range of a file."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pipeline.choices import Format
 from pipeline.storage.artifact import Link
@@ -31,6 +31,8 @@ class SourceShard:
 
     @property
     def link(self) -> Link:
-        """How the tokenized shard names its source: its content and how that is read, no path."""
+        """How the tokenized shard names its source: its content and how that is read."""
         how = "" if self.format is Format.TEXT else f".{self.format}[{self.column}]"
-        return Link(f"source{how}{self.compression}", self.file_sha256, self.sha256)
+        origin = asdict(self)
+        del origin["file_sha256"], origin["sha256"]
+        return Link(f"source{how}{self.compression}", self.file_sha256, self.sha256, origin)

@@ -1,4 +1,4 @@
-"""snapshot: which text a run is made from, as digests of files and shards. No paths: the same text has the same snapshot anywhere."""
+"""snapshot: which text a run is made from, as digests of files and shards: the same text has the same snapshot anywhere."""
 
 import hashlib
 
@@ -20,8 +20,12 @@ def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
 
     Shards alone would not do: two files, and one file that is cut where the first of them ends, have the same.
     """
-    files = tuple(Link(shard.link.stage, shard.file_sha256, shard.file_sha256) for shard in observed.shards if shard.start == 0)
-    empty = (Link("source", EMPTY, EMPTY),) * observed.n_empty_files
+    files = tuple(
+        Link(shard.link.stage, shard.file_sha256, shard.file_sha256, {"location": shard.location})
+        for shard in observed.shards
+        if shard.start == 0
+    )
+    empty = (Link("source", EMPTY, EMPTY, {"location": ""}),) * observed.n_empty_files
     return (Unit({"files": (*files, *empty), "shards": tuple(shard.link for shard in observed.shards)}, observed),)
 
 

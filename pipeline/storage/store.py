@@ -1,7 +1,7 @@
 """Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent. The only module that creates, renames or removes in a store.
 
 What a run leaves is in `<store>/runs/<run>/`: its journal grows line by line while it goes on, and its record is written in one step at the
-end. A directory there without a record is of a run that goes on, or did not finish.
+end. A directory there without a record is of a run that goes on, or did not finish. Models are in `<store>/models/`: see `registry.py`.
 
 A build works in a directory of its own beside the target, whose name starts with a dot. It becomes the artifact by one rename, after every
 file and the manifest have reached the disk. A killed build leaves only such a directory; the next run removes it.
@@ -11,8 +11,9 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,12 @@ from pipeline.storage.checkpoints import Checkpoints
 
 RUNS = "runs"  # the kind of records that runs leave
 CHECKPOINTS = "checkpoints"  # of builds that are not finished
+DIGESTS = "digests"  # of files of the corpus that were hashed
+MODELS = "models"
+NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS}  # what is beside the stages in a store
 RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
+_HEXADECIMAL = re.compile(r"[0-9a-f]+")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -43,10 +48,10 @@ class Store:
         StoreError
             When its manifest cannot be used, or a file is missing or has another size than the manifest says.
         """
-        directory = self._directory(stage, key)
-        if not (directory / MANIFEST).exists():
+        artifact = self.described(stage, key)
+        if artifact is None:
             return None
-        artifact = Artifact(directory, Manifest.read(directory / MANIFEST))
+        directory = artifact.directory
         for file in artifact.manifest.files:
             path = artifact.path(file.name)
             size = path.stat().st_size if path.is_file() else None
@@ -59,6 +64,35 @@ class Store:
                     remedy=f"Remove {directory}; the next run makes it again.",
                 )
         return artifact
+
+    def described(self, stage: str, key: str) -> Artifact | None:
+        """The artifact of a stage with this key by its manifest; whether its files are there is not looked at.
+
+        Raises
+        ------
+        StoreError
+            When its manifest cannot be used.
+        """
+        directory = self._directory(stage, key)
+        return Artifact(directory, Manifest.read(directory / MANIFEST)) if (directory / MANIFEST).exists() else None
+
+    def beginning(self, prefix: str) -> list[Artifact]:
+        """The finished artifacts of any stage whose keys begin so, by stage and key.
+
+        Raises
+        ------
+        StoreError
+            When one of their manifests cannot be used.
+        """
+        if not _HEXADECIMAL.fullmatch(prefix):
+            return []
+        paths = sorted(self.root.glob(f"[!.]*/{prefix[:KEY_LETTERS]}*/{MANIFEST}"))
+        found = [Artifact(path.parent, Manifest.read(path)) for path in paths if path.parent.parent.name not in NO_STAGES]
+        return [artifact for artifact in found if artifact.manifest.key.startswith(prefix)]
+
+    def stages(self) -> list[str]:
+        """The stages that have made something, by name."""
+        return sorted(path.name for path in self.root.glob("[!.]*/") if path.name not in NO_STAGES)
 
     def artifacts(self, stage: str) -> list[Artifact]:
         """All finished artifacts of a stage, newest first."""
@@ -148,12 +182,56 @@ class Store:
         return target
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        """All records of a kind, by name, newest last."""
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
+        """All records of a kind, by name, newest last.
+
+        Raises
+        ------
+        StoreError
+            When one cannot be read.
+        """
+        return [_read_json(path) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
 
     def without_record(self, kind: str) -> list[Path]:
         """The directories of a kind that have no record (yet), by name, newest last."""
         return [path for path in sorted((self.root / kind).glob("[!.]*/")) if not (path / RECORD).exists()]
+
+    def add_numbered(self, place: str, content: Mapping[str, Any], number: int) -> bool:
+        """Write the record `<store>/<place>/<number>.json`, in one step; whether it was not there already. It never changes then.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        target = self.root / place / f"{number}.json"
+        with self._explained_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            working = working_path(target)
+            try:
+                working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                sync(working)
+                os.link(working, target)  # of several writers one succeeds
+            except FileExistsError:
+                return False
+            finally:
+                working.unlink(missing_ok=True)
+            sync(target.parent)
+        return True
+
+    def numbered(self, place: str) -> dict[int, dict[str, Any]]:
+        """The numbered records in a place, by number.
+
+        Raises
+        ------
+        StoreError
+            When one cannot be read.
+        """
+        paths = [path for path in (self.root / place).glob("[0-9]*.json") if path.stem.isdecimal()]
+        return {int(path.stem): _read_json(path) for path in sorted(paths, key=lambda path: int(path.stem))}
+
+    def places(self, place: str) -> list[str]:
+        """The names of the directories in a place."""
+        return sorted(path.name for path in (self.root / place).glob("[!.]*/"))
 
     def append_line(self, kind: str, name: str, file: str, line: str) -> None:
         """Add a line to a file beside a record; who reads it sees the line at once. Killed in between, it is there or is not.
@@ -198,3 +276,18 @@ class Store:
                     remedy="Choose another place: --set store.path=DIRECTORY, or in the configuration [store] path = ...",
                 ) from error
             raise
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no object")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            "A record in the store cannot be read.",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}",
+            remedy="Remove it, or bring it back from a copy.",
+        ) from error
+    return content

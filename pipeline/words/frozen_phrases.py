@@ -23,8 +23,8 @@ class FrozenPhrases:
 
     @property
     def link(self) -> Link:
-        """How a step names this input: by content, without its path."""
-        return Link("phrases-table", self.path.name, self.sha256)
+        """How a step names this input: by content."""
+        return Link("phrases-table", self.path.name, self.sha256, {"location": str(self.path)})
 
     def read(self) -> pa.Table:
         """Its phrases.

@@ -70,7 +70,7 @@ def committed(store: Store, stage: str, key: str, write: Callable[[Path], list])
     with store.building(stage, key) as directory:
         files = tuple(write(directory))
         now = datetime.now(UTC).isoformat()
-        return store.commit(directory, Manifest(stage, 1, key, {}, {}, files, (), {"tokens": 123_456}, {}, now, 0.0))
+        return store.commit(directory, Manifest(stage, 1, key, {}, {}, {}, files, (), {"tokens": 123_456}, {}, now, 0.0))
 
 
 def cooccurrences(store: Store, cells: list[Cell], key: str = "cells") -> Artifact:

@@ -60,7 +60,7 @@ def test_find_model__suggests_a_name(store: Store) -> None:
     with pytest.raises(UsageError) as caught:
         find_model(store, "kin")
     assert caught.value.details["remedy"] == "Did you mean king?"
-    assert caught.value.details["expected"].startswith("one of queen, 2026, king, a run")
+    assert caught.value.details["expected"].startswith("one of queen, 2026, king, a version")
 
 
 def test_find_model__in_a_store_without_models(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def write_cells(directory: Path, counts: np.ndarray) -> list[FileRecord]:
 
 
 def artifact(directory: Path, files: list[FileRecord]) -> Artifact:
-    return Artifact(directory, Manifest("made here", 1, "key", {}, {}, tuple(files), (), {}, {}, "", 0.0))
+    return Artifact(directory, Manifest("made here", 1, "key", {}, {}, {}, tuple(files), (), {}, {}, "", 0.0))
 
 
 def job_of(directory: Path, counts: np.ndarray, n_threads: int = 1, **changes: object) -> Job[PpmiSettings]:

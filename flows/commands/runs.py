@@ -1,0 +1,75 @@
+"""`corpus2vec show`, `evaluate` and `phrases`: what came out of a run."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.shared import AsJson, Config, Count, ModelName, Overrides, StorePath, app, console, print_json, print_scores, store_path
+
+
+@app.command
+def evaluate(
+    config: Config = None, *, overrides: Overrides = None, model: ModelName = "", store: StorePath = None, as_json: AsJson = False
+) -> None:
+    """Score a model on analogies and similarity, by section and with coverage.
+
+    As the model's own run did, or by CONFIG; `--set evaluate.candidates=...` asks otherwise.
+    """
+    from flows.report import score_rows
+    from pipeline.configuration_file import load_configuration
+    from pipeline.models import find_model
+    from pipeline.run import evaluate_model
+    from pipeline.storage.store import Store
+
+    where = Store(store_path(store))
+    found = find_model(where, model)
+    configuration = load_configuration(config, overrides or [], of_run=found.run["configuration"])
+    rows = score_rows(evaluate_model(where, found.artifact, configuration))
+    if as_json:
+        print_json(rows)
+    else:
+        print_scores(rows)
+
+
+@app.command
+def show(
+    reference: Annotated[str, Parameter(help="A model's name, a run, or the beginning of a key; without one, all runs.")] = "",
+    *,
+    store: StorePath = None,
+    as_json: AsJson = False,
+) -> None:
+    """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went.
+
+    Runs that did not finish, or go on, are listed last; --json leaves them out.
+    """
+    from flows.showing import show_run, show_runs
+    from pipeline.models import find_model
+    from pipeline.storage.store import RUNS, Store
+
+    where = Store(store_path(store))
+    if reference:
+        model = find_model(where, reference)
+        print_json(model.run) if as_json else show_run(where, model, console())
+    else:
+        print_json(where.records(RUNS)) if as_json else show_runs(where, console())
+
+
+@app.command
+def phrases(*, count: Count = 20, model: ModelName = "", store: StorePath = None, as_json: AsJson = False) -> None:
+    """The phrases that a model's text was joined into, best first, with their counts and scores; COUNT of each pass."""
+    from flows.report import table_of
+    from flows.showing import phrase_rows
+    from pipeline.models import find_model
+    from pipeline.storage.store import Store
+
+    where = Store(store_path(store))
+    rows = phrase_rows(where, find_model(where, model), count)
+    if as_json:
+        print_json(rows)
+        return
+    shown = [{name: f"{value:.4g}" if name == "score" else _readable(value) for name, value in row.items()} for row in rows]
+    console().print(table_of(shown, right=("score", "count", "first_count", "second_count")))
+
+
+def _readable(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else " ".join(value) if isinstance(value, list) else str(value)

@@ -23,7 +23,7 @@ from pipeline.stage import Inputs, Job, Step
 from pipeline.storage.artifact import Artifact, Manifest
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import RUNS, Store
-from pipeline.workers import InPlace, Workers
+from pipeline.workers import InPlace, Workers, use_allocator
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Run:
     """
 
     def __init__(self, configuration: Configuration, store: Store, workers: Workers) -> None:
+        use_allocator()
         # Absolute, because workers may have another working directory.
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
         self.started = datetime.now(UTC)

@@ -9,11 +9,23 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+import pyarrow as pa
+
 from pipeline.configuration import Cluster
 from pipeline.errors import ConfigurationError, WorkerError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+# Arrow's own allocator keeps what was freed, for each thread: preparing 100 MB of text with two threads took 480 to 520 MB with it and
+# 410 to 420 with malloc, which spent half the time in the system (0.8 s, not 1.5).
+ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+
+
+def use_allocator() -> None:
+    """Have Arrow take memory from malloc in this process."""
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 class Workers(Protocol):
@@ -142,7 +154,7 @@ class DaskWorkers:
             if self.cluster.address:
                 self._client = self._connected()
             elif self.cluster.processes:
-                self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, **local)
+                self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, env=ALLOCATOR, **local)
             else:
                 self._client = Client(processes=False, n_workers=1, threads_per_worker=self.n_threads, **local)
         return self._client

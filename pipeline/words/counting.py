@@ -29,6 +29,7 @@ T = TypeVar("T")
 # allocator of Arrow keeps for later.
 MEMORY_FACTOR = 8.0
 ROWS_AT_ONCE = 65_536
+BYTES_ADDED = 1 << 24  # of tables are added up at once, or more when the sum has more
 LARGEST_STRINGS = 1 << 30  # bytes of tables that are added up: Arrow's strings end at twice that
 
 
@@ -215,8 +216,22 @@ def _add_up(task: _Sum) -> Counted:
 
 
 def _added_up(tables: Iterable[pa.Table]) -> pa.Table:
-    """Each token once with the sum of its counts, in no order; those with a count of 0 are left out."""
-    together = pa.concat_tables([LEXICON.empty_table(), *tables])
+    """Each token once with the sum of its counts, in no order; those with a count of 0 are left out.
+
+    Tables are added to the sum as soon as they are as large as it is: most of their strings are in it already, and memory grows with the
+    distinct ones. Each string is added up twice at most, on average.
+    """
+    total, waiting, n_bytes = LEXICON.empty_table(), [], 0
+    for table in tables:
+        waiting.append(table)
+        n_bytes += table.nbytes
+        if n_bytes >= max(BYTES_ADDED, total.nbytes):
+            total, waiting, n_bytes = _sum_of([total, *waiting]), [], 0
+    return _sum_of([total, *waiting])
+
+
+def _sum_of(tables: Sequence[pa.Table]) -> pa.Table:
+    together = pa.concat_tables(tables)
     together = together.filter(pc.greater(together["count"], 0))
     return together.group_by("token", use_threads=False).aggregate([("count", "sum")]).rename_columns({"count_sum": "count"}).cast(LEXICON)
 

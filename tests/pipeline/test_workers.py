@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import dask.config
+import pyarrow as pa
 import pytest
 from distributed import LocalCluster
 
@@ -27,6 +28,10 @@ def double(number: int) -> int:
 
 def fail(path: Path) -> None:
     raise InputError("A file is bad.", where=str(path), got="this", expected="that", remedy="Do something.")
+
+
+def allocator(_: int) -> tuple[int, str]:
+    return os.getpid(), pa.default_memory_pool().backend_name
 
 
 def note_and_fail_first(task: tuple[int, Path]) -> int:
@@ -185,3 +190,9 @@ def test_map__does_nothing_again_that_had_come_back_when_a_worker_died(tmp_path:
 
 def pid_of(_: int) -> int:
     return os.getpid()
+
+
+def test_workers__that_are_processes_take_arrows_memory_from_malloc() -> None:
+    with DaskWorkers(Cluster(processes=1)) as workers:
+        found = workers.map(allocator, range(3), lambda _: None)
+    assert {backend for process, backend in found if process != os.getpid()} == {"system"}

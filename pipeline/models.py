@@ -1,11 +1,12 @@
 """Finding trained vectors in a store by what a person calls them. Imports nothing heavy: a question must be answered at once."""
 
+import contextlib
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import StoreError, UsageError
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.registry import Registry
 from pipeline.storage.schemas import VECTORS_FILE
@@ -52,14 +53,19 @@ def side_of(artifact: Artifact, wanted: str) -> Side:
 
 
 def models(store: Store) -> list[Model]:
-    """The model of every run, newest run first; runs whose vectors are gone are left out."""
+    """The model of every run, newest run first; without runs whose vectors are gone or damaged."""
     found = []
     for run in reversed(store.records(RUNS)):
-        step = train_step(run)
-        artifact = store.find(step["stage"], str(step["keys"][0]))
-        if artifact:
-            found.append(Model(run, artifact))
+        with contextlib.suppress(StoreError):  # one that is damaged must not stop who asks for another
+            if model := _model_of(store, run):
+                found.append(model)
     return found
+
+
+def _model_of(store: Store, run: dict[str, Any]) -> Model | None:
+    step = train_step(run)
+    artifact = store.find(step["stage"], str(step["keys"][0]))
+    return Model(run, artifact) if artifact else None
 
 
 def train_step(run: dict[str, Any]) -> dict[str, Any]:
@@ -74,24 +80,27 @@ def find_model(store: Store, reference: str = "") -> Model:
     ------
     UsageError
         When the store has no model, or none that is called so.
+    StoreError
+        When it is damaged.
     """
-    known = models(store)
-    if not known:
+    name, _, which = reference.partition("@")
+    if version := Registry(store).find(name, which):
+        reference = version.vectors.key
+    runs = list(reversed(store.records(RUNS)))
+    # A name may look like the beginning of an id (2026): it comes first.
+    called = [run for run in runs if reference in ("", run["name"])]
+    called += [run for run in runs if _begins_an_id(run, reference)]
+    for run in called:
+        if model := _model_of(store, run):
+            return model
+    names = list(dict.fromkeys(model.run["name"] for model in models(store)))
+    if not names:
         raise UsageError(
             "There is no model yet.",
             where=str(store.root),
             expected="a store in which a run has finished",
             remedy="Train one (corpus2vec train CONFIG), or name another store (--store DIRECTORY).",
         )
-    name, _, which = reference.partition("@")
-    if version := Registry(store).find(name, which):
-        reference = version.vectors.key
-    # A name may look like the beginning of an id (2026): it comes first.
-    called = [model for model in known if reference in ("", model.run["name"])]
-    called += [model for model in known if _begins_an_id(model, reference)]
-    if called:
-        return called[0]
-    names = list(dict.fromkeys(model.run["name"] for model in known))
     near = difflib.get_close_matches(reference, names, n=1)
     raise UsageError(
         "There is no such model.",
@@ -102,5 +111,5 @@ def find_model(store: Store, reference: str = "") -> Model:
     )
 
 
-def _begins_an_id(model: Model, reference: str) -> bool:
-    return len(reference) >= 4 and (model.run["id"].startswith(reference) or model.artifact.manifest.key.startswith(reference))
+def _begins_an_id(run: dict[str, Any], reference: str) -> bool:
+    return len(reference) >= 4 and (run["id"].startswith(reference) or str(train_step(run)["keys"][0]).startswith(reference))

@@ -7,9 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.configuration import Configuration, Section
 from pipeline.corpus import Observed
-from pipeline.storage.artifact import Artifact, FileRecord, Link, Tally
+from pipeline.storage.artifact import Artifact, FileRecord, Link, Tally, key_of
 from pipeline.storage.checkpoints import Checkpoints
-from pipeline.storage.keys import digest_of
 from pipeline.workers import Workers
 
 S = TypeVar("S", bound=Section)
@@ -81,5 +80,4 @@ class Step:
 
     def key(self, unit: Unit) -> str:
         """The identity of an artifact: stage, version, parameters and the digests of what it is made from."""
-        digests = {name: [[link.stage, link.digest] for link in links] for name, links in unit.inputs.items()}
-        return digest_of([self.stage.name, self.stage.version, self.parameters, digests])
+        return key_of(self.stage.name, self.stage.version, self.parameters, unit.inputs)

@@ -14,14 +14,13 @@ Gaps that are closed or known:
 The directory `digests` of the store can be removed at any time.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.configuration import Corpus, is_url
+from pipeline.errors import StoreError
 from pipeline.sources.cuts import Cut, CutFile, cut_file
 from pipeline.sources.files import SourceFile
 from pipeline.sources.formats import Kind
@@ -88,20 +87,15 @@ class Digests:
             return
         kept = {name: entry for name, entry in self._known.items() if self._today - entry[0] < DAYS_KEPT}
         files = dict(sorted((kept | self._used).items()))
-        self._store.write_record(DIGESTS, self._name, {"sha256": _checksum(files), "files": files})
+        self._store.write_record(DIGESTS, self._name, {"files": files})
 
     def _read(self) -> Mapping[str, list[Any]]:
         """What was written; nothing when that is damaged."""
         try:
-            content = json.loads((self._store.root / DIGESTS / self._name / RECORD).read_text(encoding="utf-8"))
-            files: dict[str, list[Any]] = content["files"]
-            return files if content["sha256"] == _checksum(files) else {}
-        except (OSError, ValueError, TypeError, KeyError):
+            files: dict[str, list[Any]] = self._store.read_record(self._store.root / DIGESTS / self._name / RECORD)["files"]
+            return files
+        except (StoreError, KeyError):
             return {}
-
-
-def _checksum(files: Mapping[str, list[Any]]) -> str:
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def _unmoved(name: str) -> str:

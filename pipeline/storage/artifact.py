@@ -5,16 +5,16 @@ recorded, but two builds of the same thing on different days have the same diges
 shows that somebody has edited it.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import StoreError
 from pipeline.storage.keys import digest_of
+from pipeline.storage.sealed import checksum_of
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 2
@@ -101,7 +101,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of `manifest.json`."""
         content = {"format": MANIFEST_FORMAT, "digest": self.digest, **asdict(self)}
-        return json.dumps({**content, "checksum": _checksum(content)}, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps({**content, "checksum": checksum_of(content)}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -116,7 +116,7 @@ class Manifest:
             fields = json.loads(path.read_text(encoding="utf-8"))
             if fields["format"] != MANIFEST_FORMAT:
                 raise ValueError(f"format {fields['format']}, not {MANIFEST_FORMAT}")
-            if fields.pop("checksum") != _checksum(fields):
+            if fields.pop("checksum") != checksum_of(fields):
                 raise ValueError("it was changed after it was written: its checksum is another")
             del fields["format"]
             digest = fields.pop("digest")
@@ -126,8 +126,8 @@ class Manifest:
             manifest = cls(**fields)
             if manifest.digest != digest:
                 raise ValueError("its digest is not the digest of its files")
-            _refuse_impossible_names(manifest)
-        except (OSError, ValueError, TypeError, KeyError, AccountingError) as error:
+            _refuse_impossible(manifest)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, AccountingError) as error:
             raise StoreError(
                 "An artifact's manifest cannot be used.",
                 where=str(path),
@@ -137,18 +137,38 @@ class Manifest:
         return manifest
 
 
-def _refuse_impossible_names(manifest: Manifest) -> None:
-    """Names become paths: a manifest from elsewhere must not lead out of the store."""
-    if not _STAGE.fullmatch(manifest.stage) or not _SHA256.fullmatch(manifest.key):
+def can_be_called(stage: str, key: str) -> bool:
+    """Whether these can be the stage and the key of an artifact. Names become paths: none must lead out of the store."""
+    return bool(_STAGE.fullmatch(stage) and _SHA256.fullmatch(key))
+
+
+def key_of(stage: str, version: int, parameters: Mapping[str, Any], inputs: Mapping[str, Sequence["Link"]]) -> str:
+    """The identity of an artifact: stage, version, parameters and the digests of what it is made from."""
+    digests = {name: [[link.stage, link.digest] for link in links] for name, links in inputs.items()}
+    return digest_of([stage, version, parameters, digests])
+
+
+def _refuse_impossible(manifest: Manifest) -> None:
+    """A manifest may come from elsewhere: its names become paths, and its values are counted with."""
+    if not can_be_called(manifest.stage, manifest.key):
         raise ValueError(f"no stage is called {manifest.stage!r} and has the key {manifest.key!r}")
     for file in manifest.files:
-        if not _FILE_NAME.fullmatch(file.name) or not _SHA256.fullmatch(file.sha256):
+        if not _FILE_NAME.fullmatch(file.name) or file.name == MANIFEST or not _SHA256.fullmatch(file.sha256):
             raise ValueError(f"no file is called {file.name!r} and has the digest {file.sha256!r}")
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    """Of the text that JSON makes of it: what is read from a file has the one that was written."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    if len({file.name for file in manifest.files}) < len(manifest.files):
+        raise ValueError("a file is there twice")
+    links = [link for some in manifest.inputs.values() for link in some]
+    whole = [manifest.stage_version, *(n for file in manifest.files for n in (file.n_rows, file.size_bytes))]
+    whole += [n for tally in manifest.tallies for n in (tally.n_in, tally.n_kept, *tally.dropped.values())]
+    texts = [manifest.created, *manifest.environment.values(), *(tally.unit for tally in manifest.tallies)]
+    texts += [text for link in links for text in (link.stage, link.key, link.digest)]
+    figures = [manifest.elapsed_s, *manifest.measures.values()]
+    if not all(type(n) is int and n >= 0 for n in whole) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a number is no whole number from 0 on, or a text is none")
+    if not all(isinstance(figure, int | float) for figure in figures):
+        raise ValueError("a figure is no number")
+    if not all(isinstance(some, dict) for some in (manifest.parameters, manifest.settings, *(link.origin for link in links))):
+        raise ValueError("parameters, settings or an origin are no object")
 
 
 @dataclass(frozen=True)

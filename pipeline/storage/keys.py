@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -51,12 +51,17 @@ def digest_of_file(path: Path) -> str:
     return digest_of_range(path, 0, path.stat().st_size)
 
 
-def digest_of_range(path: Path, start: int, stop: int) -> str:
-    """SHA-256 of a file's bytes start..stop-1 (as far as they are there), in hexadecimal."""
+def digest_of_range(path: Path, start: int, stop: int, on_read: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file's bytes start..stop-1 (as far as they are there), in hexadecimal.
+
+    `on_read` is called with the number of bytes of each piece that has been read; what it raises ends the reading.
+    """
     digest, left = hashlib.sha256(), stop - start
     with path.open("rb", buffering=0) as file:
         file.seek(start)
         while left and (block := file.read(min(left, READ_BYTES))):
             digest.update(block)
             left -= len(block)
+            if on_read:
+                on_read(len(block))
     return digest.hexdigest()

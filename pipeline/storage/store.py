@@ -9,19 +9,20 @@ file and the manifest have reached the disk. A killed build leaves only such a d
 
 import contextlib
 import errno
-import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import StoreError
-from pipeline.storage.artifact import MANIFEST, Artifact, Manifest
+from pipeline.storage.artifact import MANIFEST, Artifact, Manifest, can_be_called
 from pipeline.storage.atomic import remove_abandoned, sync, working_path
 from pipeline.storage.checkpoints import Checkpoints
+from pipeline.storage.sealed import sealed, unsealed
 
 RUNS = "runs"  # the kind of records that runs leave
 CHECKPOINTS = "checkpoints"  # of builds that are not finished
@@ -46,15 +47,17 @@ class Store:
         Raises
         ------
         StoreError
-            When its manifest cannot be used, or a file is missing or has another size than the manifest says.
+            When its manifest cannot be used, a file is missing or has another size than the manifest says, or something in it is a link.
         """
         artifact = self.described(stage, key)
         if artifact is None:
             return None
         directory = artifact.directory
+        for name in {str(parent) for file in artifact.manifest.files for parent in PurePosixPath(file.name).parents}:
+            _refuse_link(directory / name)
         for file in artifact.manifest.files:
             path = artifact.path(file.name)
-            size = path.stat().st_size if path.is_file() else None
+            size = _size_of(path)
             if size != file.size_bytes:
                 raise StoreError(
                     "A file of an artifact is not what its manifest says.",
@@ -71,10 +74,20 @@ class Store:
         Raises
         ------
         StoreError
-            When its manifest cannot be used.
+            When its manifest cannot be used or is that of another artifact, or a link lies where it should be.
         """
-        directory = self._directory(stage, key)
-        return Artifact(directory, Manifest.read(directory / MANIFEST)) if (directory / MANIFEST).exists() else None
+        if not can_be_called(stage, key):
+            return None
+        artifact = self._read(self._directory(stage, key))
+        if artifact and (artifact.manifest.stage, artifact.manifest.key) != (stage, key):
+            raise StoreError(
+                "Another artifact lies where this one should be.",
+                where=str(artifact.directory),
+                got=f"{artifact.manifest.stage}/{artifact.manifest.key}",
+                expected=f"{stage}/{key}",
+                remedy="Bring it back to its place, or remove its directory; the next run makes it again.",
+            )
+        return artifact
 
     def beginning(self, prefix: str) -> list[Artifact]:
         """The finished artifacts of any stage whose keys begin so, by stage and key.
@@ -82,12 +95,12 @@ class Store:
         Raises
         ------
         StoreError
-            When one of their manifests cannot be used.
+            When there are some, and none of their manifests can be used.
         """
         if not _HEXADECIMAL.fullmatch(prefix):
             return []
         paths = sorted(self.root.glob(f"[!.]*/{prefix[:KEY_LETTERS]}*/{MANIFEST}"))
-        found = [Artifact(path.parent, Manifest.read(path)) for path in paths if path.parent.parent.name not in NO_STAGES]
+        found = self._usable([path.parent for path in paths if path.parent.parent.name not in NO_STAGES], none_is_an_error=True)
         return [artifact for artifact in found if artifact.manifest.key.startswith(prefix)]
 
     def stages(self) -> list[str]:
@@ -95,9 +108,8 @@ class Store:
         return sorted(path.name for path in self.root.glob("[!.]*/") if path.name not in NO_STAGES)
 
     def artifacts(self, stage: str) -> list[Artifact]:
-        """All finished artifacts of a stage, newest first."""
-        directories = [path.parent for path in (self.root / stage).glob(f"[!.]*/{MANIFEST}")]
-        found = [Artifact(directory, Manifest.read(directory / MANIFEST)) for directory in directories]
+        """All finished artifacts of a stage, newest first; without those whose manifests cannot be used, which `verify` names."""
+        found = self._usable([path.parent for path in (self.root / stage).glob(f"[!.]*/{MANIFEST}")])
         return sorted(found, key=lambda artifact: (artifact.manifest.created, artifact.manifest.key), reverse=True)
 
     @contextlib.contextmanager
@@ -174,7 +186,7 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             working = working_path(target)
             try:
-                working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                working.write_text(sealed(content, self.place_of(target)), encoding="utf-8")
                 sync(working)
                 working.replace(target)
             finally:
@@ -187,9 +199,33 @@ class Store:
         Raises
         ------
         StoreError
-            When one cannot be read.
+            When one cannot be read, or was edited.
         """
-        return [_read_json(path) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
+        return [self.read_record(path) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
+
+    def read_record(self, path: Path) -> dict[str, Any]:
+        """The content of the record in a file of this store.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be read, was edited, or is a link.
+        """
+        _refuse_link(path.parent)
+        _refuse_link(path)
+        try:
+            return unsealed(path.read_text(encoding="utf-8"), self.place_of(path))
+        except (OSError, ValueError, RecursionError) as error:
+            raise StoreError(
+                "A record in the store cannot be used.",
+                where=str(path),
+                got=f"{type(error).__name__}: {error}",
+                remedy="Bring it back from a copy, or remove it: then what it says is forgotten, and nothing else.",
+            ) from error
+
+    def place_of(self, path: Path) -> str:
+        """Where in the store something is, with forward slashes."""
+        return path.relative_to(self.root).as_posix()
 
     def without_record(self, kind: str) -> list[Path]:
         """The directories of a kind that have no record (yet), by name, newest last."""
@@ -208,7 +244,7 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             working = working_path(target)
             try:
-                working.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                working.write_text(sealed(content, self.place_of(target)), encoding="utf-8")
                 sync(working)
                 os.link(working, target)  # of several writers one succeeds
             except FileExistsError:
@@ -224,10 +260,10 @@ class Store:
         Raises
         ------
         StoreError
-            When one cannot be read.
+            When one cannot be read, or was edited.
         """
         paths = [path for path in (self.root / place).glob("[0-9]*.json") if path.stem.isdecimal()]
-        return {int(path.stem): _read_json(path) for path in sorted(paths, key=lambda path: int(path.stem))}
+        return {int(path.stem): self.read_record(path) for path in sorted(paths, key=lambda path: int(path.stem))}
 
     def places(self, place: str) -> list[str]:
         """The names of the directories in a place."""
@@ -252,7 +288,31 @@ class Store:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def _directory(self, stage: str, key: str) -> Path:
+        if not can_be_called(stage, key):
+            raise ValueError(f"no stage is called {stage!r} and has the key {key!r}")
         return self.root / stage / key[:KEY_LETTERS]
+
+    def _read(self, directory: Path) -> Artifact | None:
+        """What its manifest says that is in a directory."""
+        path = directory / MANIFEST
+        for place in (directory.parent, directory, path):
+            _refuse_link(place)
+        return Artifact(directory, Manifest.read(path)) if _size_of(path) is not None else None
+
+    def _usable(self, directories: list[Path], *, none_is_an_error: bool = False) -> list[Artifact]:
+        """The artifacts in these directories that can be used; one that cannot must not stop those who look for another."""
+        found, errors = [], []
+        for directory in directories:
+            try:
+                artifact = self._read(directory)
+            except StoreError as error:
+                errors.append(error)
+                continue
+            if artifact and self._directory(artifact.manifest.stage, artifact.manifest.key) == directory:
+                found.append(artifact)
+        if errors and not found and none_is_an_error:
+            raise errors[0]
+        return found
 
     @contextlib.contextmanager
     def _explained_errors(self, where: Path) -> Iterator[None]:
@@ -278,16 +338,24 @@ class Store:
             raise
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _size_of(path: Path) -> int | None:
+    """The bytes of a plain file; None when it is not there, or something else is."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("no object")
-    except (OSError, ValueError) as error:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        _refuse_link(path)
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _refuse_link(path: Path) -> None:
+    """Links could lead out of the store. Only the store itself may be one."""
+    if path.is_symlink():
         raise StoreError(
-            "A record in the store cannot be read.",
+            "A symbolic link lies in the store.",
             where=str(path),
-            got=f"{type(error).__name__}: {error}",
-            remedy="Remove it, or bring it back from a copy.",
-        ) from error
-    return content
+            got=f"a link to {path.readlink()}",
+            expected="what was put there: links in a store are not followed, for they can lead out of it",
+            remedy="Put in its place what it leads to. The whole store may be elsewhere (store.path, --store), or a link itself.",
+        )

@@ -119,6 +119,18 @@ def count_rows(path: Path) -> int:
         return int(pq.read_metadata(path).num_rows)
 
 
+def count_checked_rows(path: Path, schema: pa.Schema) -> int:
+    """Rows of a Parquet file, from its footer, whose schema is checked.
+
+    Raises
+    ------
+    StoreError
+        When the file is missing, its footer damaged, or it has another schema.
+    """
+    with _opened(path, schema) as file:
+        return int(file.metadata.num_rows)
+
+
 def count_bytes(path: Path) -> int:
     """Bytes of a Parquet file's columns before they were compressed, from its footer.
 

@@ -115,7 +115,9 @@ class Cluster:
         """Input and output matrix, float32 (V, row_floats(D)), when all is trained; mapped from files in a directory that may not exist."""
         directory.mkdir(parents=True, exist_ok=True)
         self.save(directory)
-        return np.load(directory / INPUT_FILE, mmap_mode="r"), np.load(directory / OUTPUT_FILE, mmap_mode="r")
+        return np.load(directory / INPUT_FILE, mmap_mode="r", allow_pickle=False), np.load(
+            directory / OUTPUT_FILE, mmap_mode="r", allow_pickle=False
+        )
 
     def _call(self, name: str, *arguments: Any, only_first: bool = False) -> list[Any]:
         try:

@@ -131,7 +131,7 @@ class GloveThreads:
 
     def load(self, directory: Path) -> None:
         """Read the records in place."""
-        self.words[:] = np.load(directory / WORDS_FILE, mmap_mode="r")
+        self.words[:] = np.load(directory / WORDS_FILE, mmap_mode="r", allow_pickle=False)
 
     def vectors(self, first: int, last: int) -> tuple[Matrix, Matrix]:
         """Input and output vectors of the words first..last-1, float32 (last - first, D)."""

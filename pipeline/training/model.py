@@ -56,8 +56,8 @@ class Model:
 
     def load(self, directory: Path) -> None:
         """Read both matrices in place."""
-        self.input[:] = np.load(directory / INPUT_FILE, mmap_mode="r")
-        self.output[:] = np.load(directory / OUTPUT_FILE, mmap_mode="r")
+        self.input[:] = np.load(directory / INPUT_FILE, mmap_mode="r", allow_pickle=False)
+        self.output[:] = np.load(directory / OUTPUT_FILE, mmap_mode="r", allow_pickle=False)
 
 
 def kind(settings: Train) -> Kind:

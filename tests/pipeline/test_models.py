@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import StoreError, UsageError
 from pipeline.models import find_model, models
 from pipeline.run import Run
+from pipeline.storage.artifact import MANIFEST
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
@@ -75,3 +76,13 @@ def test_models__leave_out_runs_whose_vectors_are_gone(runs: list[Run], store: S
     shutil.rmtree(copy.root / "train" / runs[3].made["train"][0].directory.name)
     assert [model.run["name"] for model in models(copy)] == ["king", "king"]
     assert len(copy.records(RUNS)) == 4
+
+
+def test_find_model__is_not_stopped_by_another_that_is_damaged(runs: list[Run], store: Store, tmp_path: Path) -> None:
+    copy = Store(tmp_path / "copy")
+    shutil.copytree(store.root, copy.root)
+    (copy.root / "train" / runs[1].made["train"][0].directory.name / MANIFEST).write_text("{")
+    assert find_model(copy).run["name"] == "queen"
+    assert [model.run["name"] for model in models(copy)] == ["queen", "2026", "king"]
+    with pytest.raises(StoreError, match="manifest cannot be used"):
+        find_model(copy, "king")

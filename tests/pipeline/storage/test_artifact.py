@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import AccountingError, FileRecord, Link, Manifest, Tally
+from pipeline.storage.keys import digest_of
+from pipeline.storage.sealed import checksum_of
 
 MANIFEST = Manifest(
     stage="tokenize",
@@ -20,6 +22,7 @@ MANIFEST = Manifest(
     created="2026-01-01T00:00:00+00:00",
     elapsed_s=1.5,
 )
+HOSTILE_NAMES = ("../a", "/etc/passwd", "a/../../b", "a//b", "a\\b", "./a", ".a", "a\x1b[31m", "a\n", "", "a/", "manifest.json", 3)
 
 
 def test_tally__that_loses_something_cannot_exist() -> None:
@@ -64,8 +67,45 @@ def test_manifest__that_was_edited_is_refused(damage, tmp_path) -> None:
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"stage": "../train"},
+        {"stage": "/etc"},
+        {"stage": "train\n"},
+        {"stage": 3},
+        {"key": "../../" + "ab" * 30},
+        {"key": None},
+        {"stage_version": "1"},
+        {"parameters": []},
+        {"inputs": []},
+        {"inputs": {"source": [{"stage": "a", "key": "b", "digest": 3}]}},
+        {"inputs": {"source": [{"stage": "a", "key": "b", "digest": "c", "origin": "d"}]}},
+        {"tallies": [{"unit": "tokens", "n_in": 1, "n_kept": 2, "dropped": {"rare": -1}}]},
+        {"measures": {"tokens": "many"}},
+        {"environment": {"python": 3}},
+        *({"files": [{"name": name, "n_rows": 1, "size_bytes": 1, "sha256": "ab" * 32}]} for name in HOSTILE_NAMES),
+        {"files": [{"name": "a", "n_rows": -1, "size_bytes": 1, "sha256": "ab" * 32}]},
+        {"files": [{"name": "a", "n_rows": 1, "size_bytes": True, "sha256": "ab" * 32}]},
+        {"files": [{"name": "a", "n_rows": 1, "size_bytes": 1, "sha256": "../" * 20}]},
+        {"files": [{"name": "a", "n_rows": 1, "size_bytes": 1, "sha256": "ab" * 32}] * 2},
+    ],
+    ids=str,
+)
+def test_manifest__of_somebody_who_knows_how_to_write_one_is_refused_when_it_is_impossible(hostile, tmp_path) -> None:
+    """Its digest and checksum are right."""
+    fields = json.loads(MANIFEST.to_json()) | hostile
+    del fields["checksum"]
+    fields["digest"] = digest_of(sorted([file["name"], file["sha256"]] for file in fields["files"]))
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**fields, "checksum": checksum_of(fields)}))
+    with pytest.raises(StoreError, match="cannot be used"):
+        Manifest.read(path)
+
+
 def test_manifest__that_is_no_json_is_refused(tmp_path) -> None:
     path = tmp_path / "manifest.json"
-    path.write_bytes(b"\xff\x00{")
-    with pytest.raises(StoreError):
-        Manifest.read(path)
+    for content in (b"\xff\x00{", b"[" * 100_000, b"[]", b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(StoreError):
+            Manifest.read(path)

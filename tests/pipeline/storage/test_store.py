@@ -185,3 +185,88 @@ def test_store__does_not_take_an_artifact_whose_files_are_not_those_of_its_manif
         store.find("vocabulary", KEY)
     assert str(path) in str(caught.value)
     assert "Remove" in str(caught.value)
+
+
+def test_store__a_manifest_that_cannot_be_used_stops_only_who_asks_for_it(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    whole, damaged = (build(store, key=key) for key in (KEY, "ac" * 32))
+    (damaged.directory / MANIFEST).write_text("{")
+    assert store.artifacts("vocabulary") == [whole]
+    assert store.beginning("a") == [whole]
+    for ask in (lambda: store.beginning("ac"), lambda: store.find("vocabulary", "ac" * 32)):
+        with pytest.raises(StoreError, match="manifest cannot be used") as caught:
+            ask()
+        assert str(damaged.directory) in str(caught.value)
+
+
+def test_store__another_artifact_in_an_artifacts_place_is_not_taken_for_it(tmp_path) -> None:
+    store = Store(tmp_path / "store")
+    first, second = (build(store, key=key) for key in (KEY, "ac" * 32))
+    aside = first.directory.with_name("aside")
+    for here, there in ((first.directory, aside), (second.directory, first.directory), (aside, second.directory)):
+        here.rename(there)
+    assert store.artifacts("vocabulary") == store.beginning("a") == []
+    with pytest.raises(StoreError, match="Another artifact lies") as caught:
+        store.find("vocabulary", KEY)
+    assert caught.value.details["got"] == f"vocabulary/{'ac' * 32}"
+
+
+@pytest.mark.parametrize("place", ["", "vocabulary", f"vocabulary/{KEY[:32]}", "file", "inner", "inner/data"])
+def test_store__links_in_it_are_not_followed(place: str, tmp_path) -> None:
+    """What they lead to is whole, and right; only the store itself may be elsewhere."""
+    store = Store(tmp_path / "store")
+    made = build(store)
+    path = {"file": made.directory / MANIFEST, "inner": made.path("inner"), "inner/data": made.path("inner/data")}.get(
+        place, store.root / place
+    )
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    if not place:
+        assert store.find("vocabulary", KEY) == made
+        return
+    with pytest.raises(StoreError, match="symbolic link lies in the store") as caught:
+        store.find("vocabulary", KEY)
+    assert caught.value.details["where"] == str(path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "key"),
+    [
+        ("..", KEY),
+        ("../vocabulary", KEY),
+        ("/etc", KEY),
+        ("a\x1b[31m", KEY),
+        ("vocabulary", "../" * 20 + "aa"),
+        ("vocabulary", ""),
+        ("", ""),
+    ],
+)
+def test_store__names_never_lead_out_of_it(stage: str, key: str, tmp_path) -> None:
+    made = build(Store(tmp_path))
+    store = Store(made.directory)  # what lies around it are the files of a store
+    before = all_files(tmp_path)
+    assert store.find(stage, key) is store.described(stage, key) is None
+    with pytest.raises(ValueError, match="no stage is called"), store.building(stage, key):
+        pass
+    assert all_files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_text(path.read_text().replace('"a"', '"b"')),
+        lambda path: path.write_text(path.read_text().replace("checksum", "checksam")),
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text("[]"),
+        lambda path: path.replace(path.parents[1] / "b" / "record.json"),
+        lambda path: (path.rename(path.parents[2] / "x"), path.symlink_to(path.parents[2] / "x")),
+    ],
+    ids=["edited", "no seal", "too deep", "no object", "in another's place", "a link"],
+)
+def test_store__a_record_that_is_not_as_it_was_written_is_refused(damage, tmp_path) -> None:
+    store = Store(tmp_path)
+    for name in ("a", "b"):
+        store.write_record("runs", name, {"id": name, "list": [1, 2.5, None]})
+    damage(tmp_path / "runs" / "a" / "record.json")
+    with pytest.raises(StoreError):
+        store.records("runs")

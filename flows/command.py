@@ -7,11 +7,11 @@ import os
 import sys
 
 from cyclopts import CycloptsError
-from rich.console import Console
 
-from flows.commands import runs, training, vectors  # noqa: F401 - this adds their commands
+from flows.commands import runs, training, vectors, verification  # noqa: F401 - this adds their commands
 from flows.commands.shared import app
 from flows.interruption import INTERRUPTED, hear_interruptions
+from flows.terminal import Terminal
 from pipeline.errors import Corpus2VecError, UsageError
 
 
@@ -22,7 +22,7 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
-    errors = Console(stderr=True, highlight=False)
+    errors = Terminal(stderr=True, highlight=False)
     hear_interruptions()
     try:
         app(arguments, exit_on_error=False, print_error=False)

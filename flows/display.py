@@ -1,6 +1,5 @@
 """How a run looks while it goes on: bars on a terminal, log lines elsewhere, JSON lines for machines. Listeners for the same events."""
 
-import json
 import time
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.text import Text
 
 from flows.report import figure_texts, readable_bytes
+from flows.terminal import json_text
 from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepResumed, StepStarted, values_of
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -124,7 +124,7 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        self.out.write(json.dumps(values_of(event), ensure_ascii=False, allow_nan=False) + "\n")
+        self.out.write(json_text(values_of(event), allow_nan=False) + "\n")
         self.out.flush()
 
     def __enter__(self) -> Self:

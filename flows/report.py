@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from flows.terminal import visible
 from pipeline.events import StepAdvanced
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
@@ -59,7 +60,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], title: str = "", right: Iterable
 
 
 def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
+    return visible(text).replace("[", "\\[")
 
 
 def run_report(record: Mapping[str, Any]) -> str:

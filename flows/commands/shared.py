@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter, validators
-from rich.console import Console
+
+from flows.terminal import Terminal, json_text
 
 if TYPE_CHECKING:
     from pipeline.configuration import Configuration
@@ -26,6 +27,7 @@ app = App(
     corpus2vec similar king                   nearest words, newest model
     corpus2vec analogy man king woman         man : king :: woman : ...
     corpus2vec phrases                        the phrases that were found
+    corpus2vec verify                         whether all is still as it was made
     """,
     version=lambda: version("corpus2vec"),
     help_format="plaintext",
@@ -82,15 +84,15 @@ def configuration_of(config: Path | None, overrides: list[str] | None, store: Pa
     return load_configuration(config, [override for override in (environ, *(overrides or []), option) if override])
 
 
-def console() -> Console:
+def console() -> Terminal:
     """Standard output; where it is no terminal nothing wraps."""
-    found = Console(highlight=False)
-    return found if found.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=UNWRAPPED)
+    found = Terminal(highlight=False)
+    return found if found.is_terminal or "COLUMNS" in os.environ else Terminal(highlight=False, width=UNWRAPPED)
 
 
 def print_json(value: Any) -> None:
     """Print a value for machines."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))  # noqa: T201 - this is the output
+    print(json_text(value, indent=1))  # noqa: T201 - this is the output
 
 
 def print_scores(rows: list[dict[str, Any]]) -> None:

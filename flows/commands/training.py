@@ -1,12 +1,12 @@
 """`corpus2vec train` and `plan`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.commands.shared import AsJson, Config, Overrides, StorePath, app, configuration_of, console, print_json, print_scores
 from flows.interruption import hear_interruptions
+from flows.terminal import json_text
 
 if TYPE_CHECKING:
     from flows.display import Display
@@ -39,7 +39,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
         with _display(as_json) as display, listening(hear_interruptions), listening(display):
             record = train_word_vectors(configuration)
     if as_json:
-        print(json.dumps({"event": "RunFinished", **record}, ensure_ascii=False))  # noqa: T201 - this is the output
+        print(json_text({"event": "RunFinished", **record}))  # noqa: T201 - this is the output
     else:
         _show_scores(record, Path(configuration.store.path))
 

@@ -30,6 +30,26 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+def read_checkpoint(directory: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: `state`, `made_by`, and `files` with their digests, which are what they were.
+
+    Raises
+    ------
+    ValueError
+        When it is damaged.
+    OSError, KeyError, TypeError
+        Whatever else a damaged file can lead to.
+    """
+    text = (directory / STATE).read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    if json.dumps(content) != text or content.pop("digest") != digest_of(content):
+        raise ValueError(f"{STATE} was changed after it was written")
+    for name, digest in content["files"].items():
+        if "/" in name or digest_of_file(directory / name) != digest:
+            raise ValueError(f"{name} has other bytes")
+    return content
+
+
 class Checkpoints:
     """The checkpoints of one build, in a directory that may not exist yet."""
 
@@ -45,10 +65,8 @@ class Checkpoints:
         """The newest whole one of the same making; one that is damaged, or was made otherwise, is passed over."""
         for path in sorted(self.directory.glob(f"[!.]*/{STATE}"), reverse=True):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whatever a damaged file can lead to
-                content = json.loads(path.read_text(encoding="utf-8"))
-                digests = {name: digest_of_file(path.parent / name) for name in content["files"]}
-                whole = content.pop("digest") == digest_of(content) and digests == content["files"]
-                if whole and content["made_by"] == dict(made_by):
+                content = read_checkpoint(path.parent)
+                if content["made_by"] == dict(made_by):
                     return Checkpoint(path.parent, content["state"])
         return None
 

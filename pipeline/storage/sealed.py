@@ -38,3 +38,11 @@ def unsealed(text: str, place: str) -> dict[str, Any]:
     if content.pop(SEAL) != checksum_of({"place": place, "content": content}):
         raise ValueError("it was changed after it was written, or belongs elsewhere: its checksum is another")
     return content
+
+
+def is_as_written(text: str) -> bool:
+    """Whether a text of JSON is as we write it, to the last space: a checksum does not cover how its content is spelt."""
+    try:
+        return json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n" == text
+    except (ValueError, RecursionError):
+        return False

@@ -27,6 +27,7 @@ from pipeline.choices import (
     WindowKind,
 )
 from pipeline.configured_files import connector_words_of, digest_of_tokenizer, single_words, version_of_tokenizer, words_of
+from pipeline.credentials import refuse_any_credentials
 from pipeline.storage.keys import digest_of
 from pipeline.storage.registry import NAME
 
@@ -408,7 +409,16 @@ class Configuration(Section):
     def _possible(self) -> "Configuration":
         if self.train.loss is Loss.HIERARCHICAL_SOFTMAX and self.evaluate.vectors not in (VectorsUsed.USUAL, VectorsUsed.INPUT):
             raise ValueError("hierarchical_softmax has no output vectors of words for evaluate.vectors")
+        refuse_any_credentials(self.model_dump(mode="json"))
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_credentials(cls, values: Any) -> Any:
+        """First of all: no other error repeats them, and no record gets them."""
+        if isinstance(values, dict):
+            refuse_any_credentials(values)
+        return values
 
 
 def is_url(path: str) -> bool:

@@ -10,18 +10,16 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import has_magic
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-from pipeline.errors import ConfigurationError, InputError
+from pipeline.credentials import refuse_credentials
+from pipeline.errors import InputError
 from pipeline.sources.errors import unreadable
 
 _OF_ARROW = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
-_WITH_CONTAINER = ("abfs", "abfss")  # abfss://container@account/path
-_SECRET = ("key", "secret", "token", "password", "credential", "sig")  # in names of options
 _ERRORS = (OSError, ValueError, ImportError, NotImplementedError, pa.ArrowException)
 
 
@@ -62,7 +60,7 @@ def list_url(url: str) -> list[RemoteFile]:
     InputError
         When it means nothing, or what is there cannot be listed.
     """
-    refuse_credentials(url)
+    refuse_credentials(url, "key corpus.paths")
     address, question, options = url.partition("?")
     directory, pattern = _split_glob(address.rstrip("/"))
     try:
@@ -96,27 +94,6 @@ def list_url(url: str) -> list[RemoteFile]:
                 remedy="Copy the file to this machine, or to an object store.",
             )
     return files
-
-
-def refuse_credentials(url: str) -> None:
-    """Stop when a URL says who may read it.
-
-    Raises
-    ------
-    ConfigurationError
-        Without what is secret.
-    """
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    secrets = [name for name, _ in parse_qsl(parts.query) if any(word in name.lower() for word in _SECRET)]
-    if secrets or (at and (":" in user or parts.scheme not in _WITH_CONTAINER)):
-        raise ConfigurationError(
-            "A URL of the corpus holds credentials.",
-            where="key corpus.paths",
-            got=f"{parts.scheme}://{host}{parts.path} with " + (", ".join(secrets) or "a user"),
-            expected="where the text is, not who may read it: URLs get into records of runs",
-            remedy="Put them into the environment (for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY).",
-        )
 
 
 def _located(url: str) -> tuple[Any, str]:

@@ -112,6 +112,34 @@ def test_numba__is_known_to_the_compiler_and_the_emitters_only(path: Path) -> No
     assert known == (named(path) in {f"kernels/{name}.py" for name in ("jit", "cells", "lanes", "merge", "team", "tiles", "windows")})
 
 
+UNPICKLERS = ("pickle", "_pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle", "jsonpickle", "pandas", "yaml", "torch", "dbm")
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if named(path).startswith(("pipeline/", "flows/"))], ids=named)
+def test_store__is_never_unpickled(path: Path) -> None:
+    """Whoever can write into a store must not be able to have code of theirs run by who reads it."""
+    assert not [name for name in UNPICKLERS if imports_package(path, name)]
+    assert not imports_package(path, "distributed.protocol")
+    for name, call in calls(path):
+        assert name not in ("eval", "exec", "__import__", "read_pickle", "deserialize", "loads_pickle"), f"{named(path)}:{call.lineno}"
+        if name == "load" and isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in ("np", "numpy"):
+            allowed = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert allowed.get("allow_pickle") == "False", f"{named(path)}:{call.lineno}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_consoles__are_those_that_show_no_command_of_anybody_elses(path: Path) -> None:
+    made = [call.lineno for name, call in calls(path) if name == "Console"]
+    assert not made, f"{named(path)}: flows.terminal.Terminal"
+    if path.parent == ROOT / "flows" / "commands":
+        assert not [call.lineno for name, call in calls(path) if name == "dumps" and not _is_of_configuration(call)]
+
+
+def _is_of_configuration(call: ast.Call) -> bool:
+    """A value of TOML, which is not printed."""
+    return ast.unparse(call) == "json.dumps(str(path))"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_print__is_for_the_commands_only(path: Path) -> None:
     printed = [call.lineno for name, call in calls(path) if name == "print" and isinstance(call.func, ast.Name)]

@@ -37,3 +37,8 @@ def broken(argument: str) -> Callable[[str], object]:
         "nothing": None,
     }
     return lambda line: results[argument]
+
+
+def commanding(argument: str) -> Callable[[str], list[str]]:
+    """Words that would recolour a terminal, with what makes bold of text in Markdown, and a tag of HTML."""
+    return lambda line: [f"\x1b[31m{word}\x9b[b]<script>" for word in line.split()]

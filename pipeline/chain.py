@@ -7,19 +7,31 @@ from pipeline.choices import Model
 from pipeline.configuration import Configuration, GloveSettings, Phrases, PpmiSettings
 from pipeline.stage import Stage, Step
 from pipeline.stages import cooccurrence, evaluate, glove, pairs, phrases, ppmi_svd, snapshot, tokenize, train, vocabulary
-from pipeline.tokenizing.characters import TOKENIZER_VERSION, UNICODE_VERSION
+from pipeline.storage.artifact import Manifest
+
+STAGES = (
+    snapshot.STAGE,
+    tokenize.STAGE,
+    phrases.STAGE,
+    vocabulary.STAGE,
+    pairs.STAGE,
+    cooccurrence.STAGE,
+    train.STAGE,
+    glove.STAGE,
+    ppmi_svd.STAGE,
+    evaluate.STAGE,
+)
 
 
 def chain(configuration: Configuration) -> tuple[Step, ...]:
     """The steps of a run, in order. Each reads only artifacts of steps before it."""
-    tokenizer = {"definition": TOKENIZER_VERSION, "unicode": UNICODE_VERSION}
     steps = [
         Step("snapshot", snapshot.STAGE, configuration.corpus, {}, {}),
         Step(
             "tokenize",
             tokenize.STAGE,
             configuration.tokenize,
-            configuration.tokenize.parameters() | tokenizer | configuration.corpus.reading(),
+            {**configuration.tokenize.parameters(), **tokenize.STAGE.definitions, **configuration.corpus.reading()},
             {},
         ),
     ]
@@ -29,6 +41,13 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
         text = step.name
     steps.append(Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}))
     return (*steps, *_training(configuration, text), _evaluation(configuration))
+
+
+def stage_of(manifest: Manifest) -> Stage | None:
+    """The stage that makes such artifacts, if there is (still) one of this name; its version may be another."""
+    if manifest.stage == phrases.STAGE.name and phrases.FROZEN in manifest.inputs:
+        return phrases.frozen_stage(0)
+    return next((stage for stage in STAGES if stage.name == manifest.stage), None)
 
 
 def _phrases(settings: Phrases, text: str) -> Iterator[Step]:

@@ -11,28 +11,32 @@ import numpy as np
 from kernels.lanes import processor, simd_width
 
 PACKAGES = ("corpus2vec", "numpy", "numba", "llvmlite", "pyarrow", "dask", "scipy", "prefect")
+COMPUTING = ("simd_width", "blas", "processor", "numba", "llvmlite", "numpy")
+WRITING = "pyarrow"  # which decides the bytes of every table, and says its version in them
 
 
-@cache
 def environment() -> dict[str, str]:
     """Versions of what computes, the CPU, its type as the compiler knows it, and the commit when this is a checkout."""
-    versions = {name: found for name in PACKAGES if (found := _version(name))}
-    return {
-        "python": platform.python_version(),
-        **versions,
-        "cpu": _cpu(),
-        "processor": processor(),
-        "system": platform.system(),
-        "commit": _commit(),
-    }
+    return {**_versions(), "cpu": _cpu(), "processor": processor(), "simd_width": str(simd_width()), "blas": _blas(), **_program()}
 
 
 def computing() -> dict[str, str]:
     """Of the environment what decides the last bit of every float: where these are equal, so are the vectors."""
-    names = ("processor", "numba", "llvmlite", "numpy")
-    return {"simd_width": str(simd_width()), "blas": _blas(), **{name: environment()[name] for name in names}}
+    here = environment()
+    return {name: here[name] for name in COMPUTING}
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := _version(name))}}
+
+
+@cache
+def _program() -> dict[str, str]:
+    return {"system": platform.system(), "commit": _commit()}
+
+
+@cache
 def _blas() -> str:
     """Whose matrix products NumPy uses."""
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -46,6 +50,7 @@ def _version(package: str) -> str:
         return ""
 
 
+@cache
 def _cpu() -> str:
     """Model name of the CPU, and how wide its vectors are."""
     try:

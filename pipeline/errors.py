@@ -62,5 +62,9 @@ class WorkerError(Corpus2VecError):
     """Workers died over a task again and again."""
 
 
+class ReproductionError(Corpus2VecError):
+    """Something cannot be made again by this program, or was and has other bytes."""
+
+
 class TrainingError(Corpus2VecError):
     """Training cannot go on: its loss is no longer finite."""

@@ -13,13 +13,14 @@ from pipeline.workers import Workers
 
 S = TypeVar("S", bound=Section)
 Inputs = Mapping[str, tuple[Artifact, ...]]
+Links = Mapping[str, tuple[Link, ...]]
 
 
 @dataclass(frozen=True)
 class Unit:
     """One artifact to be made: what it is made from."""
 
-    inputs: Mapping[str, tuple[Link, ...]]
+    inputs: Links
     material: Any = None  # what the build needs from outside the store: source shards, evaluation files
 
 
@@ -51,6 +52,10 @@ def one_unit(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
     return (Unit({name: tuple(artifact.link for artifact in artifacts) for name, artifacts in inputs.items()}),)
 
 
+def no_material(links: Links, settings: Any) -> None:
+    """The usual material from outside the store: none."""
+
+
 def accept(configuration: Configuration, observed: Observed, artifacts: Sequence[Artifact]) -> None:
     """The usual check of artifacts that are all there: none."""
 
@@ -66,6 +71,13 @@ class Stage:
     on_workers: bool = False  # many small builds: each is one task on a worker
     # Raises when the artifacts of a step, made or reused, are not what the configuration asks for as a whole.
     check: Callable[[Configuration, Observed, Sequence[Artifact]], None] = accept
+    # For making an artifact again from its manifest alone:
+    settings: type[Section] = Section  # what `Job.settings` is
+    material: Callable[[Links, Any], Any] = (
+        no_material  # `Unit.material` from its inputs, whose origins say where they are, and the settings
+    )
+    definitions: Mapping[str, Any] = field(default_factory=dict)  # parameters that are no settings, but belong to the program
+    rounds: bool = False  # whether its last bits depend on what `environment.computing` says
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from typing import Self
 
 from pipeline.configuration import Evaluate, is_path
 from pipeline.errors import ConfigurationError
@@ -30,6 +31,11 @@ class EvaluationFile:
     kind: EvaluationKind
     path: Path
     sha256: str
+
+    @classmethod
+    def of(cls, link: Link) -> Self:
+        """The set that a link names, where its origin says."""
+        return cls(link.key, EvaluationKind(link.stage.partition("/")[0]), Path(link.origin["location"]), link.digest)
 
     @property
     def link(self) -> Link:

@@ -1,6 +1,7 @@
 """What one task reads: a range of a file."""
 
 from dataclasses import asdict, dataclass
+from typing import Self
 
 from pipeline.choices import Format
 from pipeline.storage.artifact import Link
@@ -18,6 +19,21 @@ class SourceShard:
     start: int
     stop: int
     sha256: str  # of the bytes of the range; of Parquet, of these and of the footer
+
+    @classmethod
+    def of(cls, link: Link) -> Self:
+        """The shard that a link names, where its origin says."""
+        origin = link.origin
+        return cls(
+            origin["location"],
+            Format(origin["format"]),
+            origin["compression"],
+            origin["column"],
+            link.key,
+            origin["start"],
+            origin["stop"],
+            link.digest,
+        )
 
     @property
     def n_bytes(self) -> int:

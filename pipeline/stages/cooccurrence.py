@@ -242,4 +242,4 @@ def _stretch(cells: Cells, first: int, stop: int | None) -> Cells:
     return Cells(cells.pairs[first:stop], cells.counts[first:stop])
 
 
-STAGE = Stage("cooccurrence", 1, build)
+STAGE = Stage("cooccurrence", 1, build, settings=Cooccurrence)

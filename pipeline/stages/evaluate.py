@@ -11,7 +11,7 @@ from pipeline.models import side_of
 from pipeline.scoring.analogies import SectionScore, read_questions, score_analogies
 from pipeline.scoring.evaluation_sets import EvaluationFile, EvaluationKind
 from pipeline.scoring.similarity import SimilarityScore, read_pairs, score_similarity
-from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
+from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit, one_unit
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE
 from pipeline.storage.tables import write_table
@@ -99,4 +99,8 @@ def _write_rows(job: Job[Evaluate], name: str, schema: pa.Schema, rows: Sequence
     )
 
 
-STAGE = Stage("evaluate", 1, build, units)
+def _sets(links: Links, settings: Evaluate) -> tuple[EvaluationFile, ...]:
+    return tuple(map(EvaluationFile.of, links["sets"]))
+
+
+STAGE = Stage("evaluate", 1, build, units, settings=Evaluate, material=_sets, rounds=True)

@@ -213,4 +213,4 @@ def _write_rounds(job: Job[GloveSettings], n_cells: int, position: Position) -> 
     return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
 
 
-STAGE = Stage("glove", 1, build)
+STAGE = Stage("glove", 1, build, settings=GloveSettings, rounds=True)

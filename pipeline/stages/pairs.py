@@ -108,4 +108,4 @@ def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, .
     return tuple(files), tuple(tallies)
 
 
-STAGE = Stage("pairs", 2, build)
+STAGE = Stage("pairs", 2, build, settings=Pairs)

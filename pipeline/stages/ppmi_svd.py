@@ -116,4 +116,4 @@ def _rows(panels: Singles, first: int, last: int, weights: Singles) -> Singles:
     return rows[:, : len(weights)] * weights
 
 
-STAGE = Stage("ppmi_svd", 1, build)
+STAGE = Stage("ppmi_svd", 1, build, settings=PpmiSettings, rounds=True)

@@ -1,13 +1,17 @@
 """snapshot: which text a run is made from, as digests of files and shards: the same text has the same snapshot anywhere."""
 
 import hashlib
+from dataclasses import replace
 
 import pyarrow as pa
 
 from pipeline.configuration import Corpus
 from pipeline.corpus import Observed
 from pipeline.reasons import LeftOut
-from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
+from pipeline.sources.cuts import cut_file
+from pipeline.sources.formats import Kind
+from pipeline.sources.shard import SourceShard
+from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit
 from pipeline.storage.artifact import Link, Tally
 from pipeline.storage.schemas import SHARDS
 from pipeline.storage.tables import write_table
@@ -49,4 +53,19 @@ def build(job: Job[Corpus]) -> Outcome:
     return Outcome((record,), tallies, {"files": n_files, "shards": len(shards), "bytes": n_bytes})
 
 
-STAGE = Stage("snapshot", 2, build, units)
+def cut_again(links: Links, settings: Corpus) -> Observed:
+    """The files of a snapshot, read and cut as they are now.
+
+    Raises
+    ------
+    InputError
+        When one cannot be read.
+    """
+    shards: list[SourceShard] = []
+    for first in (SourceShard.of(link) for link in links["shards"] if link.origin["start"] == 0):
+        cut = cut_file(first.location, Kind(first.format, first.compression), settings.column, int(settings.shard_mb * 1e6))
+        shards += [replace(first, file_sha256=cut.sha256, start=one.start, stop=one.stop, sha256=one.sha256) for one in cut.cuts]
+    return Observed(tuple(shards), (), n_empty_files=sum(link.digest == EMPTY for link in links["files"]))
+
+
+STAGE = Stage("snapshot", 2, build, units, settings=Corpus, material=cut_again)

@@ -20,10 +20,11 @@ from pipeline.sources.archives import BrokenArchiveError
 from pipeline.sources.lines import count_lines
 from pipeline.sources.reading import Pass, read_shard
 from pipeline.sources.shard import SourceShard
-from pipeline.stage import Inputs, Job, Outcome, Stage, Unit
+from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit
 from pipeline.storage.artifact import AccountingError, FileRecord, Tally
 from pipeline.storage.schemas import QUARANTINE, QUARANTINE_FILE
 from pipeline.storage.tables import Text, write_table
+from pipeline.tokenizing.characters import TOKENIZER_VERSION, UNICODE_VERSION
 from pipeline.tokenizing.tokenizers import new_tokenizer
 from pipeline.words.text import write_shard
 
@@ -145,4 +146,18 @@ def _pieces(block: bytes) -> Iterator[memoryview]:
         start = stop
 
 
-STAGE = Stage("tokenize", 2, build, units, on_workers=True, check=refuse_broken)
+def _source(links: Links, settings: Tokenize) -> SourceShard:
+    return SourceShard.of(links["source"][0])
+
+
+STAGE = Stage(
+    "tokenize",
+    2,
+    build,
+    units,
+    on_workers=True,
+    check=refuse_broken,
+    settings=Tokenize,
+    material=_source,
+    definitions={"definition": TOKENIZER_VERSION, "unicode": UNICODE_VERSION},
+)

@@ -21,9 +21,10 @@ from pipeline.configuration import Train
 from pipeline.corpus import Observed
 from pipeline.environment import computing
 from pipeline.events import RunWarned, StepResumed, emit
+from pipeline.initial import InitialVectors
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
-from pipeline.stage import Inputs, Job, Outcome, Stage, Unit, one_unit
+from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit, one_unit
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import read_table, write_table
@@ -223,4 +224,8 @@ def _write_rounds(job: Job[Train], rounds: list[Round]) -> FileRecord:
     return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
 
 
-STAGE = Stage("train", 3, build, units)
+def _initial(links: Links, settings: Train) -> InitialVectors | None:
+    return next(map(InitialVectors.of, links.get("initial", ())), None)
+
+
+STAGE = Stage("train", 3, build, units, settings=Train, material=_initial, rounds=True)

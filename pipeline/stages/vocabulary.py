@@ -71,4 +71,4 @@ def _check(counted: Counted, min_count: int) -> None:
         )
 
 
-STAGE = Stage("vocabulary", 2, build)
+STAGE = Stage("vocabulary", 2, build, settings=Vocabulary)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,11 @@ class FrozenPhrases:
 
     path: Path
     sha256: str
+
+    @classmethod
+    def of(cls, link: Link) -> Self:
+        """The file that a link names, where its origin says."""
+        return cls(Path(link.origin["location"]), link.digest)
 
     @property
     def link(self) -> Link:

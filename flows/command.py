@@ -8,7 +8,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from flows.commands import runs, training, vectors, verification  # noqa: F401 - this adds their commands
+from flows.commands import reproduction, runs, training, vectors, verification  # noqa: F401 - this adds their commands
 from flows.commands.shared import app
 from flows.interruption import INTERRUPTED, hear_interruptions
 from flows.terminal import Terminal
@@ -34,8 +34,8 @@ def run_command(arguments: list[str]) -> int:
     except Corpus2VecError as error:
         errors.print(f"error: {error}", markup=False, soft_wrap=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        errors.print("Interrupted. Finished steps are kept; the same command goes on from there.")
+    except KeyboardInterrupt as interrupt:
+        errors.print(str(interrupt) or "Interrupted. Finished steps are kept; the same command goes on from there.")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,7 +36,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
 
         if server:
             server.wait()
-        with _display(as_json) as display, listening(hear_interruptions), listening(display):
+        with display_of(as_json) as display, listening(hear_interruptions), listening(display):
             record = train_word_vectors(configuration)
     if as_json:
         print(json_text({"event": "RunFinished", **record}))  # noqa: T201 - this is the output
@@ -82,7 +82,8 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
     console().print(table_of(rows, right=("rows", "disk", "memory", "seconds")))
 
 
-def _display(as_json: bool) -> "Display":
+def display_of(as_json: bool) -> "Display":
+    """How a command that computes for a while shows it: for machines, on a terminal, or as lines."""
     from flows.display import Bars, JsonLines, Lines
 
     out = console()

@@ -138,9 +138,9 @@ def reproduce(
     found = closure(store, referent.links)
     if found.missing:
         raise _incomplete(store, found.missing)
-    _check_target(store, into, found.artifacts)
+    there = _check_target(store, into, found.artifacts)
     steps, moved = recipes(found.artifacts, Whereabouts(store, sources), trusted)
-    kitchen = _Kitchen(store, into, workers)
+    kitchen = _Kitchen(into, workers, there)
     for _, some in itertools.groupby(steps, key=lambda recipe: recipe.step.name):
         kitchen.make(tuple(some))
     return Reproduction(referent.name, tuple(kitchen.done.values()), moved)
@@ -158,16 +158,17 @@ class _Task:
 class _Kitchen:
     """Makes artifacts, inputs first."""
 
-    def __init__(self, store: Store, into: Store, workers: Workers) -> None:
-        self.store, self.into, self.workers = store, into, workers
+    def __init__(self, into: Store, workers: Workers, there: Collection[str]) -> None:
+        self.into, self.workers = into, workers
+        self._there = there  # keys of what an earlier reproduction has made
         self.done: dict[_Identity, Rebuilt] = {}
         self._whole: dict[_Identity, bool] = {}  # of recorded artifacts that were wanted as inputs
 
     def make(self, some: Sequence[Recipe]) -> None:
         """Make the artifacts of one step, and compare them."""
         name, started = some[0].step.name, time.monotonic()
-        emit(StepStarted(name, f"made again from {len(some)} manifest{'s' * (len(some) > 1)}"))
         tasks = [_Task(self.into, recipe, inputs) for recipe in some if (inputs := self._inputs(recipe)) is not None]
+        emit(StepStarted(name, self._plan(tasks)))
         if some[0].step.stage.on_workers:
             progress = Progress(name, len(tasks), "shards")
             built = self.workers.map(_build_alone, tasks, lambda made: progress.advance(1, made.manifest.measures["tokens"]))
@@ -178,6 +179,12 @@ class _Kitchen:
         self.done |= {_identity(one.recorded.link): one for one in results}
         size = sum(artifact.manifest.size_bytes for artifact in built)
         emit(StepFinished(name, reused=False, elapsed_s=time.monotonic() - started, size_bytes=size, summary=_summary(results)))
+
+    def _plan(self, tasks: Sequence[_Task]) -> str:
+        """What is about to be done, in words."""
+        n_there = sum(task.recipe.artifact.manifest.key in self._there for task in tasks)
+        text = f"{len(tasks)} artifact{'s' * (len(tasks) != 1)} from the manifest{'s' * (len(tasks) != 1)} alone"
+        return text + (f", {n_there} of which an earlier reproduction has made here" if n_there else "")
 
     def _inputs(self, recipe: Recipe) -> dict[str, tuple[Artifact, ...]] | None:
         """What a build reads from stores; None when some of it is in neither as it was."""
@@ -261,8 +268,8 @@ def _incomplete(store: Store, missing: Sequence[Link]) -> StoreError:
     )
 
 
-def _check_target(store: Store, into: Store, artifacts: Sequence[Artifact]) -> None:
-    """Refuse the store itself, copies of what is in it, and a disk with too little room."""
+def _check_target(store: Store, into: Store, artifacts: Sequence[Artifact]) -> set[str]:
+    """Refuse the store itself, copies of what is in it, and a disk with too little room; the keys of what was made there before."""
     if into.root.resolve() == store.root.resolve():
         raise UsageError(
             "The store itself cannot be built into: everything is there already.",
@@ -291,6 +298,7 @@ def _check_target(store: Store, into: Store, artifacts: Sequence[Artifact]) -> N
             expected=f"{needed / 1e9:,.1f} GB, the size of what is to be made",
             remedy="Name a directory on a larger disk: --into DIRECTORY",
         )
+    return {artifact.manifest.key for artifact, found in there if found}
 
 
 def _upwards(path: Path) -> Iterator[Path]:

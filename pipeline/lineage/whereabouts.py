@@ -95,7 +95,7 @@ class Whereabouts:
     """
 
     def __init__(self, store: Store, directories: Sequence[Path]) -> None:
-        self._store, self._directories = store, directories
+        self._store, self._directories = store, [directory.absolute() for directory in directories]
         self._digests: dict[Path, str] = {}
 
     def find(self, wanted: Sequence[OutsideFile]) -> dict[tuple[str, str], str]:

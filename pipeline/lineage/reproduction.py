@@ -5,21 +5,21 @@ recorded one stands in for it, if the store has it as it was: so each difference
 """
 
 import itertools
-import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pipeline.chain import stage_of
 from pipeline.environment import COMPUTING, WRITING
-from pipeline.errors import StoreError, UsageError
+from pipeline.errors import StoreError
 from pipeline.events import StepFinished, StepStarted, emit
 from pipeline.lineage.byte_differences import FileDifference, differences, is_whole
 from pipeline.lineage.closure import closure
 from pipeline.lineage.recipes import Moved, Recipe, recipes
 from pipeline.lineage.references import Referent
+from pipeline.lineage.target import check_target
 from pipeline.lineage.whereabouts import Whereabouts
 from pipeline.plan import Wanted
 from pipeline.progress import Progress
@@ -138,7 +138,7 @@ def reproduce(
     found = closure(store, referent.links)
     if found.missing:
         raise _incomplete(store, found.missing)
-    there = _check_target(store, into, found.artifacts)
+    there = check_target(store, into, found.artifacts)
     steps, moved = recipes(found.artifacts, Whereabouts(store, sources), trusted)
     kitchen = _Kitchen(into, workers, there)
     for _, some in itertools.groupby(steps, key=lambda recipe: recipe.step.name):
@@ -266,41 +266,3 @@ def _incomplete(store: Store, missing: Sequence[Link]) -> StoreError:
         expected="the manifests of all that it was made from",
         remedy="Bring them from where it was made, or train again with the configuration of its run.",
     )
-
-
-def _check_target(store: Store, into: Store, artifacts: Sequence[Artifact]) -> set[str]:
-    """Refuse the store itself, copies of what is in it, and a disk with too little room; the keys of what was made there before."""
-    if into.root.resolve() == store.root.resolve():
-        raise UsageError(
-            "The store itself cannot be built into: everything is there already.",
-            where="--into",
-            got=str(into.root),
-            expected="a directory that is empty, or not there yet",
-            remedy="Name another one, or leave --into out.",
-        )
-    there = [(artifact, into.described(artifact.manifest.stage, artifact.manifest.key)) for artifact in artifacts]
-    copies = [artifact for artifact, found in there if found and found.manifest.created == artifact.manifest.created]
-    if copies:
-        raise UsageError(
-            "The directory has copies of what is to be made again.",
-            where=f"--into {into.root}",
-            got=", ".join(f"{artifact.manifest.stage}/{artifact.manifest.key[:12]}" for artifact in copies[:5]),
-            expected="a directory that is empty, or where this command was interrupted",
-            remedy="Name another one, or leave --into out.",
-        )
-    needed = sum(artifact.manifest.size_bytes for artifact, found in there if found is None)
-    free = shutil.disk_usage(next(path for path in _upwards(into.root.absolute()) if path.exists())).free
-    if needed > free:
-        raise StoreError(
-            "There is too little room to make all of it again.",
-            where=str(into.root),
-            got=f"{free / 1e9:,.1f} GB free",
-            expected=f"{needed / 1e9:,.1f} GB, the size of what is to be made",
-            remedy="Name a directory on a larger disk: --into DIRECTORY",
-        )
-    return {artifact.manifest.key for artifact, found in there if found}
-
-
-def _upwards(path: Path) -> Iterator[Path]:
-    yield path
-    yield from path.parents

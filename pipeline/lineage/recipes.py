@@ -9,7 +9,7 @@ from pipeline.chain import stage_of
 from pipeline.configuration import Section, Tokenize
 from pipeline.configured_files import SHIPPED_TOKENIZERS, version_of_tokenizer
 from pipeline.errors import ReproductionError, StoreError
-from pipeline.lineage.whereabouts import OutsideFile, Whereabouts, outside_files
+from pipeline.lineage.whereabouts import OutsideFile, Whereabouts, digest_of_link, outside_files
 from pipeline.stage import Links, Stage, Step, Unit
 from pipeline.storage.artifact import Artifact, Link, Manifest
 from pipeline.tokenizing.tokenizers import new_tokenizer
@@ -166,8 +166,7 @@ def _moved(link: Link, places: dict[tuple[str, str], str]) -> Link:
     if not link.is_outside:
         return link
     location = str(link.origin["location"])
-    sha256 = link.key if link.stage.startswith("source") else link.digest
-    return replace(link, origin={**link.origin, "location": places.get((location, sha256), location)})
+    return replace(link, origin={**link.origin, "location": places.get((location, digest_of_link(link)), location)})
 
 
 def _unit(artifact: Artifact, step: Step, links: Links) -> Unit:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.choices import Format
 from pipeline.configuration import is_url
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreError
 from pipeline.scoring.evaluation_sets import shipped_sets
 from pipeline.sources.cuts import digest_of_groups
 from pipeline.sources.ranges import HashedRange, open_file
@@ -66,14 +66,18 @@ def _is_part_at(part: SourceShard, location: str) -> bool:
 
 
 def outside_files(links: Iterable[Link]) -> list[OutsideFile]:
-    """The files that links name, each once, by first mention."""
+    """The files that links name, each once, by first mention.
+
+    Raises
+    ------
+    StoreError
+        When a link does not say which file it is.
+    """
     found: dict[tuple[str, str], OutsideFile] = {}
     for link in links:
-        location = str(link.origin["location"])
+        location, sha256, parts = _described(link)
         if not location:  # a file that was empty: there is nothing to look for
             continue
-        sha256 = link.key if link.stage.startswith("source") else link.digest
-        parts = (SourceShard.of(link),) if "start" in link.origin else ()
         before = found.get((location, sha256))
         if before is None:
             found[location, sha256] = OutsideFile(location, sha256, parts)
@@ -81,6 +85,26 @@ def outside_files(links: Iterable[Link]) -> list[OutsideFile]:
             both = (*before.parts, *parts) if before.parts and parts else ()
             found[location, sha256] = replace(before, parts=tuple(dict.fromkeys(both)))
     return list(found.values())
+
+
+def _described(link: Link) -> tuple[str, str, tuple[SourceShard, ...]]:
+    """Where the file of a link was, its digest, and the part that was read, if that was not all of it."""
+    try:
+        location = str(link.origin["location"])
+        return location, digest_of_link(link), (SourceShard.of(link),) if "start" in link.origin else ()
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            "A manifest does not say which file something was made from.",
+            where=f"input {link.stage}, {link.key[:80]}",
+            got=f"{type(error).__name__}: {error}",
+            expected="a location; of text also start, stop, format, compression and column",
+            remedy="Somebody has written this manifest by other means than this program: make what it describes anew.",
+        ) from error
+
+
+def digest_of_link(link: Link) -> str:
+    """SHA-256 of the whole file that a link from outside names."""
+    return link.key if link.stage.startswith("source") else link.digest
 
 
 class Whereabouts:

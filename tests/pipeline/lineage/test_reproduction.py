@@ -292,6 +292,12 @@ def test_reproduce__refuses_manifests_that_contradict_themselves_or_are_missing(
     rewritten(artifact, parameters={**artifact.manifest.parameters, "min_count": 2})
     with pytest.raises(StoreError, match="key is not that of"):
         again(copy, run.id, tmp_path / "into")
+    tokenized = replace(run.made["tokenize"][0], directory=copy.root / "tokenize" / run.made["tokenize"][0].directory.name)
+    (link,) = tokenized.manifest.inputs["source"]
+    for origin in ({"place": "/"}, {"location": "/", "start": 0}, {"location": "/", "start": "a", "stop": [], "format": "pickle"}):
+        rewritten(tokenized, inputs={"source": (replace(link, origin=origin),)})
+        with pytest.raises(StoreError, match="does not say which file"):
+            again(copy, tokenized.manifest.key, tmp_path / "into")
     shutil.rmtree(artifact.directory)
     with pytest.raises(StoreError, match="not even its manifest") as caught:
         again(copy, run.id, tmp_path / "into")

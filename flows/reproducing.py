@@ -8,6 +8,7 @@ from rich.console import Console
 from flows.report import readable_bytes, table_of
 from pipeline.errors import ReproductionError
 from pipeline.lineage.byte_differences import FileDifference
+from pipeline.lineage.recipes import is_own_function
 from pipeline.lineage.reproduction import EnvironmentDifference, Rebuilt, Reproduction, Result, environment_differences
 
 MOST_NAMED = 10  # files that were found elsewhere, and files that differ
@@ -84,6 +85,11 @@ def file_text(file: FileDifference) -> str:
 
 def _explanation(one: Rebuilt) -> str:
     found = environment_differences(one)
+    tokenizer = str(one.recorded.manifest.settings.get("tokenizer", ""))
+    if is_own_function(tokenizer):
+        return printable(
+            f"{tokenizer} is no part of this program: it, or a library that it uses, gives other tokens under the same version."
+        )
     deciding = [text_of_environment(difference) for difference in found if difference.decides]
     others = [text_of_environment(difference) for difference in found if not difference.decides]
     if deciding:

@@ -115,8 +115,7 @@ def _tokenizer_file(settings: Section, trusted: Collection[str]) -> list[Outside
     """The file of a tokenizer, which is known by the settings, not by a link; the function is looked at here too."""
     if not isinstance(settings, Tokenize) or settings.function is None:
         return []
-    module = settings.function[0]
-    if module in SHIPPED_TOKENIZERS:
+    if not is_own_function(settings.tokenizer):
         _check_version(settings)
     elif settings.tokenizer not in trusted:
         raise ReproductionError(
@@ -127,6 +126,12 @@ def _tokenizer_file(settings: Section, trusted: Collection[str]) -> list[Outside
             remedy=f"If it is yours, in that version: --trust {settings.tokenizer}",
         )
     return [OutsideFile(settings.tokenizer_file, settings.tokenizer_sha256)] if settings.tokenizer_file else []
+
+
+def is_own_function(tokenizer: str) -> bool:
+    """Whether a tokenizer is a function that is not shipped."""
+    module, colon, _ = tokenizer.partition(":")
+    return bool(colon) and module not in SHIPPED_TOKENIZERS
 
 
 def _check_version(settings: Tokenize) -> None:

@@ -43,8 +43,8 @@ def check_target(store: Store, into: Store, artifacts: Sequence[Artifact]) -> se
         raise StoreError(
             "There is too little room to make all of it again.",
             where=str(into.root),
-            got=f"{free / 1e9:,.1f} GB free",
-            expected=f"{needed / 1e9:,.1f} GB, the size of what is to be made",
+            got=f"{free:,} bytes free",
+            expected=f"{needed:,} bytes, the size of what is to be made",
             remedy="Name a directory on a larger disk: --into DIRECTORY",
         )
     return {artifact.manifest.key for artifact, found in there if found}

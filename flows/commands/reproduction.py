@@ -1,7 +1,6 @@
 """`corpus2vec reproduce`: make it again, and see whether it comes out the same."""
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from cyclopts import Parameter, validators
 
 from flows.commands.shared import AsJson, StorePath, app, console, store_path
 from flows.interruption import hear_interruptions
+from flows.terminal import json_text
 
 
 @app.command
@@ -72,7 +72,7 @@ def reproduce(
         ):
             found = make_again(where, referent, Store(scratch), workers, source or [], trust or [])
     if as_json:
-        print(json.dumps({"event": "Reproduced", **rows_of(found)}, ensure_ascii=False))  # noqa: T201 - this is the output
+        print(json_text({"event": "Reproduced", **rows_of(found)}))  # noqa: T201 - this is the output
     else:
         show_reproduction(found, console())
     if error := difference_error(found):

@@ -1,0 +1,228 @@
+"""What differs between two models, runs or artifacts: what they were made from and how, how they score, and how far the vectors moved."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.lineage.closure import Closure, closure
+from pipeline.lineage.corpora import FileChange, changed_files, files_of
+from pipeline.lineage.movement import N_WORDS, Movement, movement
+from pipeline.lineage.references import Referent, links_of
+from pipeline.lineage.scores import ScoreChange, changes
+from pipeline.models import side_of
+from pipeline.storage.artifact import Artifact, Link, Manifest
+from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.store import Store
+from pipeline.vectors import USUAL, Vectors, read_vectors
+
+_SECTIONS = {"snapshot": "corpus", "ppmi_svd": "ppmi"}  # of the configuration, where they are not called like the stage
+_MODELS = ("train", "glove", "ppmi_svd")  # stages that make vectors
+_OF_TRAINING = ("dimensions", "seed")  # of every model they are in [train]
+_OF_CORPUS = {"broken": "corpus.broken", "longest": "corpus.max_line_mb"}  # what of [corpus] tokenizing knows, by its name there
+_REPEATED = ("lowercase",)  # what evaluation knows from [tokenize]
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Something that has another value."""
+
+    name: str
+    before: Any  # None: it is not there on this side
+    after: Any
+
+
+@dataclass(frozen=True)
+class VocabularyChange:
+    """Words that came and went."""
+
+    n_before: int
+    n_after: int
+    n_common: int
+    new: tuple[str, ...]  # the most frequent of them
+    gone: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two things side by side."""
+
+    before: str  # their names in full
+    after: str
+    same_bytes: bool  # their own; then scores, vocabulary and movement are left out
+    parameters: tuple[Changed, ...]  # by the key of the configuration: section.key
+    stages: tuple[Changed, ...]  # versions of what computed
+    n_files: tuple[int, int]  # of the corpus
+    n_tokens: tuple[int, int]  # in these files
+    files: tuple[FileChange, ...]
+    other_inputs: tuple[Changed, ...]  # evaluation sets, first vectors, tables of phrases, by digest
+    environment: tuple[Changed, ...]  # in which the last step of each was computed
+    scores: tuple[ScoreChange, ...]
+    vocabulary: VocabularyChange | None
+    movement: Movement | None
+    missing: tuple[str, ...]  # artifacts of either side that are not in the store: what they would say is not in here
+
+
+def difference(store: Store, before: Referent, after: Referent, n_shown: int = 10, n_words: int = N_WORDS) -> Difference:
+    """Compare two models, runs or artifacts; `n_shown` of the words that came, went and moved most, of `n_words` compared.
+
+    Raises
+    ------
+    StoreError
+        When a manifest or a file that is needed cannot be read.
+    """
+    sides = [_Side(store, referent) for referent in (before, after)]
+    old, new = sides
+    files = [files_of(side.closure, side.referent.run) for side in sides]
+    both_ran = before.run is not None and after.run is not None
+    same_bytes = [link.digest for link in before.links] == [link.digest for link in after.links]
+    vectors = None if same_bytes else _vectors(sides)
+    return Difference(
+        before=before.name,
+        after=after.name,
+        same_bytes=same_bytes,
+        parameters=tuple(_changed_parameters(*(side.configured() if both_ran else side.parameters() for side in sides))),
+        stages=tuple(_changed(old.versions(), new.versions())),
+        n_files=(len(files[0]), len(files[1])),
+        n_tokens=(sum(file.n_tokens for file in files[0]), sum(file.n_tokens for file in files[1])),
+        files=changed_files(*files),
+        other_inputs=tuple(_changed(old.other_inputs(), new.other_inputs())),
+        environment=tuple(_changed(old.environment(), new.environment())),
+        scores=() if same_bytes or old.evaluation is None or new.evaluation is None else tuple(changes(old.evaluation, new.evaluation)),
+        vocabulary=_vocabulary(*vectors, n_shown) if vectors else None,
+        movement=movement(*vectors, n_shown, n_words) if vectors else None,
+        missing=tuple(dict.fromkeys(f"{link.stage}/{link.key[:12]}" for side in sides for link in side.closure.missing)),
+    )
+
+
+class _Side:
+    """One of the two, with all that it was made from."""
+
+    def __init__(self, store: Store, referent: Referent) -> None:
+        self.referent = referent
+        # What a run reused was first made from other artifacts with the same bytes: its record knows those that it saw itself.
+        steps = referent.run["steps"] if referent.run else ()
+        self.closure: Closure = closure(store, [*(link for step in steps for link in links_of(step)), *referent.links])
+        self._own = [artifact for link in referent.links if (artifact := _among(self.closure, link))]
+        self.vectors = next((artifact for artifact in self._own if artifact.manifest.stage in _MODELS), None)
+        self.evaluation = next((artifact for artifact in self._own if artifact.manifest.stage == "evaluate"), None)
+        if self.evaluation is None and self.vectors:
+            self.evaluation = _evaluation_of(store, self.vectors)
+        elif self.evaluation and self.vectors is None:
+            (link,) = self.evaluation.manifest.inputs["vectors"]
+            self.vectors = _among(self.closure, link)
+
+    def configured(self) -> dict[str, tuple[Any, ...]]:
+        """What the run was asked to do, as far as one of its stages knew it; without the place of the corpus."""
+        if self.referent.run is None:
+            return {}
+        content = self.referent.run["configuration"]
+        stages = {step["stage"] for step in self.referent.run["steps"]}
+        sections = dict.fromkeys(["train", *(_SECTIONS.get(stage, stage) for stage in stages)])
+        keys = [(section, key) for section in content if section in sections for key in content[section]]
+        return {f"{section}.{key}": (content[section][key],) for section, key in keys if (section, key) != ("corpus", "paths")}
+
+    def parameters(self) -> dict[str, tuple[Any, ...]]:
+        """What the artifacts were made by: every key that some stage knew, with its values. Phrases have one for each pass."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for artifact in self.closure.artifacts:
+            for name, value in _parameters(artifact.manifest):
+                known = found.setdefault(name, ())
+                if value not in known:
+                    found[name] = (*known, value)
+        return found
+
+    def versions(self) -> dict[str, Any]:
+        """The version of every stage."""
+        versions: dict[str, set[int]] = {}
+        for artifact in self.closure.artifacts:
+            versions.setdefault(artifact.manifest.stage, set()).add(artifact.manifest.stage_version)
+        return {stage: ", ".join(map(str, sorted(found))) for stage, found in versions.items()}
+
+    def other_inputs(self) -> dict[str, Any]:
+        """Digests of what came from outside and is no text."""
+        return {link.stage: link.digest for link in self.closure.outside if not link.stage.startswith("source")}
+
+    def environment(self) -> Mapping[str, str]:
+        """That of the vectors, or of the last artifact."""
+        last = self.vectors or (self._own[-1] if self._own else None)
+        return last.manifest.environment if last else {}
+
+
+def _among(found: Closure, link: Link) -> Artifact | None:
+    return next((artifact for artifact in found.artifacts if artifact.link == link), None)
+
+
+def _evaluation_of(store: Store, vectors: Artifact) -> Artifact | None:
+    """The newest evaluation of these vectors."""
+    return next((one for one in store.artifacts("evaluate") if vectors.link in one.manifest.inputs["vectors"]), None)
+
+
+def _parameters(manifest: Manifest) -> Iterator[tuple[str, Any]]:
+    """The parameters of an artifact by their keys in the configuration.
+
+    A setting is as somebody wrote it. What the key of the artifact knows besides is what the setting led to (a rate of 0 to that of the
+    model), or what nobody can set.
+    """
+    section = _SECTIONS.get(manifest.stage, manifest.stage)
+    if manifest.stage in _MODELS:
+        yield "train.model", manifest.settings.get("model", manifest.stage)
+    for name, value in {**manifest.parameters, **manifest.settings}.items():
+        if manifest.stage == "tokenize" and name in _OF_CORPUS:
+            yield _OF_CORPUS[name], value / 1e6 if name == "longest" else value
+        elif manifest.stage in _MODELS and name in _OF_TRAINING:
+            yield f"train.{name}", value
+        elif not (manifest.stage == "evaluate" and name in _REPEATED) and (section, name) != ("train", "model"):
+            yield f"{section}.{name}", value
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Changed]:
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name, _MISSING), after.get(name, _MISSING)
+        if old != new:
+            yield Changed(name, _alone(old), _alone(new))
+
+
+def _changed_parameters(before: Mapping[str, tuple[Any, ...]], after: Mapping[str, tuple[Any, ...]]) -> Iterator[Changed]:
+    """Without what only one side has because the other has another model, or not that stage at all."""
+    same_model = before.get("train.model") == after.get("train.model")
+    sections = [{name.partition(".")[0] for name in some} for some in (before, after)]
+    for changed in _changed(before, after):
+        everywhere = changed.name in before and changed.name in after
+        if everywhere or (same_model and all(changed.name.partition(".")[0] in some for some in sections)):
+            yield changed
+
+
+def _alone(value: Any) -> Any:
+    if value is _MISSING:
+        return None
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+
+
+def _vectors(sides: list[_Side]) -> tuple[Vectors, Vectors] | None:
+    """The vectors of both, when both have some whose bytes differ."""
+    old, new = (side.vectors for side in sides)
+    if old is None or new is None or old.manifest.digest == new.manifest.digest:
+        return None
+    return usual_vectors(old), usual_vectors(new)
+
+
+def usual_vectors(artifact: Artifact) -> Vectors:
+    """The vectors of an artifact that users mean.
+
+    Raises
+    ------
+    StoreError
+        When they cannot be read.
+    """
+    return read_vectors(artifact.path(VECTORS_FILE), side_of(artifact, USUAL))
+
+
+def _vocabulary(before: Vectors, after: Vectors, n_shown: int) -> VocabularyChange:
+    gone = np.flatnonzero(after.find(before.words) < 0)
+    new = np.flatnonzero(before.find(after.words) < 0)
+    named = [tuple(vectors.words.take(pa.array(rows[:n_shown])).to_pylist()) for vectors, rows in ((after, new), (before, gone))]
+    return VocabularyChange(len(before), len(after), len(before) - len(gone), *named)

@@ -10,6 +10,7 @@ from flows.report import readable_bytes, score_rows, table_of
 from pipeline.choices import Format
 from pipeline.errors import UsageError
 from pipeline.journal import unfinished_runs
+from pipeline.lineage.catalogue import identity_of, version_names
 from pipeline.models import Model
 from pipeline.quarantine import read_quarantine
 from pipeline.sources.defects import Defect
@@ -23,14 +24,14 @@ BROKEN_ROWS = 20  # that are shown
 
 def show_runs(store: Store, console: Console) -> None:
     """One line a run, newest first; then those that did not finish, or go on."""
-    rows = []
+    rows, versions = [], version_names(store)
     for run in reversed(store.records(RUNS)):
         train = next(step for step in run["steps"] if step["step"] == "train")
         scores = ", ".join(f"{name} {value:.3f}" for name, value in run["scores"].items())
         rows.append(
             {
                 "run": run["id"],
-                "model": run["name"],
+                "model": versions.get(identity_of(run), run["name"]),
                 "vectors": train["keys"][0][:12],
                 "seconds": f"{run['elapsed_s']:.1f}",
                 "scores": scores,
@@ -72,9 +73,9 @@ def last_words(line: dict[str, Any]) -> str:
 def show_run(store: Store, model: Model, console: Console) -> None:
     """The steps of a run, where everything went, and the scores."""
     run = model.run
-    console.print(
-        f"{run['name']}  run {run['id']}, {run['started']}, {run['elapsed_s']:.1f} s, {run['started_by']}", highlight=False, markup=False
-    )
+    name = version_names(store).get(identity_of(run), run["name"])
+    what = f"run {run['id']}, {run['started']}, {run['elapsed_s']:.1f} s, {run['started_by']}"
+    console.print(f"{name}  {what}", highlight=False, markup=False)
     steps, tallies, broken = [], [], []
     evaluation = None
     if "found" in run:

@@ -17,7 +17,7 @@ from pipeline.storage.artifact import Link
 from pipeline.storage.store import MODELS, Store
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a model: no way out of a directory
-_ALIAS = re.compile(r"[a-z][a-z0-9-]*")  # and no number, so that name@alias is no version
+ALIAS = re.compile(r"[a-z][a-z0-9-]*")  # and no number, so that name@alias is no version
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Move:
     version: int
     reason: str  # promoted, or rolled back, and by which figures
     created: str  # ISO 8601, UTC
+    back_to: int | None = None  # of a rollback: the number of the move that counts again
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,14 @@ class Registry:
 
     def history(self, name: str, alias: str) -> list[Move]:
         """All that an alias has stood for, the present last; nothing when there is no such alias."""
-        if not re.fullmatch(NAME, name) or not _ALIAS.fullmatch(alias):
+        if not re.fullmatch(NAME, name) or not ALIAS.fullmatch(alias):
             return []
         return [Move(number, **content) for number, content in self.store.numbered(f"{MODELS}/{name}/aliases/{alias}").items()]
 
-    def move(self, name: str, alias: str, version: int, reason: str, after: int) -> Move | None:
+    def move(self, name: str, alias: str, version: int, reason: str, after: int, back_to: int | None = None) -> Move | None:
         """Have an alias stand for a version from now on; None when somebody has moved it since its move number `after` (0: none yet).
+
+        A rollback says which earlier move it goes `back_to`.
 
         Raises
         ------
@@ -99,10 +102,10 @@ class Registry:
         StoreError
             When the store cannot be written.
         """
-        if not _ALIAS.fullmatch(alias):
+        if not ALIAS.fullmatch(alias):
             raise ValueError(f"an alias cannot be called {alias!r}: small letters, digits and hyphens, a letter first")
-        move = Move(after + 1, version, reason, _now())
-        content = {"version": version, "reason": reason, "created": move.created}
+        move = Move(after + 1, version, reason, _now(), back_to)
+        content = {"version": version, "reason": reason, "created": move.created, "back_to": back_to}
         return move if self.store.add_numbered(f"{MODELS}/{name}/aliases/{alias}", content, move.number) else None
 
     def find(self, name: str, which: str) -> Version | None:

@@ -212,10 +212,26 @@ class Vectors:
         return [Neighbour(self.words[int(row)].as_py(), float(np.clip(scores[row], -1.0, 1.0)), int(self.counts[row])) for row in rows]
 
 
-def read_vectors(path: Path, side: Side = Side.INPUT) -> Vectors:
+def read_words(path: Path) -> pa.StringArray:
+    """The words of a file of vectors, most frequent first.
+
+    Raises
+    ------
+    StoreError
+        When the file is missing, damaged, or has no such column.
+    """
+    try:
+        words = pq.read_table(path, columns=["token"], use_threads=False, page_checksum_verification=True)["token"].combine_chunks()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise StoreError("A table of vectors cannot be read.", where=str(path), got=str(error), remedy=REBUILD) from error
+    return words if isinstance(words, pa.Array) else words.chunk(0)
+
+
+def read_vectors(path: Path, side: Side = Side.INPUT, n_words: int | None = None) -> Vectors:
     """The vectors of one Parquet file: token string, count int64, input and output fixed_size_list<float32>[D].
 
-    Only the columns that `side` needs are read; a file of one row group becomes the matrix without a copy (35 ms for 71,290 x 100).
+    Only the columns that `side` needs are read, and with `n_words` only so many of the most frequent words. A file of one row group becomes
+    the matrix without a copy (35 ms for 71,290 x 100).
 
     Raises
     ------
@@ -226,7 +242,7 @@ def read_vectors(path: Path, side: Side = Side.INPUT) -> Vectors:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_columns(path, file.schema_arrow, sides)
-            table = file.read(columns=["token", "count", *sides], use_threads=False)
+            table = _first_rows(file, ["token", "count", *sides], n_words)
         words, counts = table["token"].combine_chunks(), table["count"].to_numpy()
         matrices = [_matrix(table[name]) for name in sides]
     except (OSError, pa.ArrowException) as error:
@@ -241,6 +257,19 @@ def read_vectors(path: Path, side: Side = Side.INPUT) -> Vectors:
         return Vectors(words, counts, matrices[0])
     total = matrices[0] + matrices[1]
     return Vectors(words, counts, total if side is Side.SUM else total * np.float32(0.5))
+
+
+def _first_rows(file: pq.ParquetFile, columns: list[str], n_rows: int | None) -> pa.Table:
+    """All rows of a file, or the first ones, whose pages alone are read then."""
+    if n_rows is None or n_rows >= file.metadata.num_rows:
+        return file.read(columns=columns, use_threads=False)
+    batches, n_read = [], 0
+    for batch in file.iter_batches(batch_size=n_rows, columns=columns, use_threads=False):
+        batches.append(batch.slice(0, n_rows - n_read))
+        n_read += len(batches[-1])
+        if n_read == n_rows:
+            break
+    return pa.Table.from_batches(batches)
 
 
 def _check_columns(path: Path, schema: pa.Schema, sides: list[str]) -> None:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import Corpus2VecError, StoreError
-from pipeline.lineage.differences import usual_vectors
-from pipeline.lineage.movement import movement
+from pipeline.lineage.differences import moved
 from pipeline.lineage.scores import incomparable, scores_of, whole_sets
 from pipeline.storage.artifact import Artifact, Link
 from pipeline.storage.keys import digest_of_file
@@ -167,8 +166,8 @@ def _coverage(evaluation: Artifact, limits: Limits) -> list[Condition]:
 
 def _drift(present: Whole, candidate: Whole, limits: Limits) -> Condition:
     """The vectors may not move far: what others have built on the present ones would no longer fit."""
-    moved = movement(usual_vectors(present.vectors), usual_vectors(candidate.vectors), n_shown=0)
-    if moved is None:
+    found = moved(present.vectors, candidate.vectors, n_shown=0)
+    if found is None:
         return _unknown("drift", limits.max_drift, 1, "too few words in common to tell")
-    note = f"{moved.n_neighbours} neighbours of {moved.n_words:,} words"
-    return Condition("drift", None, moved.drift, moved.drift, limits.max_drift, moved.drift <= limits.max_drift + ROUNDING, note)
+    note = f"{found.n_neighbours} neighbours of {found.n_words:,} words"
+    return Condition("drift", None, found.drift, found.drift, limits.max_drift, found.drift <= limits.max_drift + ROUNDING, note)

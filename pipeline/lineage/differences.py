@@ -4,19 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.lineage.closure import Closure, closure
 from pipeline.lineage.corpora import FileChange, changed_files, files_of
-from pipeline.lineage.movement import N_WORDS, Movement, movement
+from pipeline.lineage.movement import N_CANDIDATES, N_WORDS, Movement, movement
 from pipeline.lineage.references import Referent, links_of
 from pipeline.lineage.scores import ScoreChange, changes
 from pipeline.models import side_of
 from pipeline.storage.artifact import Artifact, Link, Manifest
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import Store
-from pipeline.vectors import USUAL, Vectors, read_vectors
+from pipeline.vectors import USUAL, read_vectors, read_words
 
 _SECTIONS = {"snapshot": "corpus", "ppmi_svd": "ppmi"}  # of the configuration, where they are not called like the stage
 _MODELS = ("train", "glove", "ppmi_svd")  # stages that make vectors
@@ -79,7 +78,7 @@ def difference(store: Store, before: Referent, after: Referent, n_shown: int = 1
     files = [files_of(side.closure, side.referent.run) for side in sides]
     both_ran = before.run is not None and after.run is not None
     same_bytes = [link.digest for link in before.links] == [link.digest for link in after.links]
-    vectors = None if same_bytes else _vectors(sides)
+    vectors = None if same_bytes else _other_vectors(old.vectors, new.vectors)
     return Difference(
         before=before.name,
         after=after.name,
@@ -93,7 +92,7 @@ def difference(store: Store, before: Referent, after: Referent, n_shown: int = 1
         environment=tuple(_changed(old.environment(), new.environment())),
         scores=() if same_bytes or old.evaluation is None or new.evaluation is None else tuple(changes(old.evaluation, new.evaluation)),
         vocabulary=_vocabulary(*vectors, n_shown) if vectors else None,
-        movement=movement(*vectors, n_shown, n_words) if vectors else None,
+        movement=moved(*vectors, n_shown, n_words) if vectors else None,
         missing=tuple(dict.fromkeys(f"{link.stage}/{link.key[:12]}" for side in sides for link in side.closure.missing)),
     )
 
@@ -202,27 +201,30 @@ def _alone(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
-def _vectors(sides: list[_Side]) -> tuple[Vectors, Vectors] | None:
-    """The vectors of both, when both have some whose bytes differ."""
-    old, new = (side.vectors for side in sides)
-    if old is None or new is None or old.manifest.digest == new.manifest.digest:
+def _other_vectors(before: Artifact | None, after: Artifact | None) -> tuple[Artifact, Artifact] | None:
+    """Both, when both are there and their bytes differ."""
+    if before is None or after is None or before.manifest.digest == after.manifest.digest:
         return None
-    return usual_vectors(old), usual_vectors(new)
+    return before, after
 
 
-def usual_vectors(artifact: Artifact) -> Vectors:
-    """The vectors of an artifact that users mean.
+def moved(before: Artifact, after: Artifact, n_shown: int, n_words: int = N_WORDS) -> Movement | None:
+    """How far the vectors that users mean moved between two artifacts; None when these have not three words in common.
+
+    Only the most frequent words of each are read, twice as many as are looked at: two vocabularies have enough of them in common.
 
     Raises
     ------
     StoreError
-        When they cannot be read.
+        When they cannot be read, or hold NaN or an infinity.
     """
-    return read_vectors(artifact.path(VECTORS_FILE), side_of(artifact, USUAL))
+    n_read = 2 * max(N_CANDIDATES, n_words)
+    old, new = (read_vectors(one.path(VECTORS_FILE), side_of(one, USUAL), n_read) for one in (before, after))
+    return movement(old, new, n_shown, n_words)
 
 
-def _vocabulary(before: Vectors, after: Vectors, n_shown: int) -> VocabularyChange:
-    gone = np.flatnonzero(after.find(before.words) < 0)
-    new = np.flatnonzero(before.find(after.words) < 0)
-    named = [tuple(vectors.words.take(pa.array(rows[:n_shown])).to_pylist()) for vectors, rows in ((after, new), (before, gone))]
-    return VocabularyChange(len(before), len(after), len(before) - len(gone), *named)
+def _vocabulary(before: Artifact, after: Artifact, n_shown: int) -> VocabularyChange:
+    words = [read_words(artifact.path(VECTORS_FILE)) for artifact in (before, after)]
+    gone, new = (some.filter(pc.invert(pc.is_in(some, value_set=others))) for some, others in (words, reversed(words)))
+    named = [tuple(some.slice(0, n_shown).to_pylist()) for some in (new, gone)]
+    return VocabularyChange(len(words[0]), len(words[1]), len(words[0]) - len(gone), *named)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StoreError, UsageError
-from pipeline.vectors import Neighbour, Side, Vectors, read_vectors
+from pipeline.vectors import Neighbour, Side, Vectors, read_vectors, read_words
 from tests.reference import evaluation as reference
 
 WORDS = ["king", "queen", "man", "woman", "apple", "nothing"]
@@ -62,6 +62,28 @@ def test_read_vectors__gives_each_side_bit_for_bit(tmp_path: Path, row_group_siz
         assert vectors.counts.dtype == np.int64
         assert vectors.matrix.dtype == np.float32
         assert vectors.matrix.tobytes() == matrix.tobytes()
+
+
+@pytest.mark.parametrize("row_group_size", [1_000_000, 4, 1])
+@pytest.mark.parametrize("n_words", [1, 3, 4, 5, 10, 11, 12])
+def test_read_vectors__of_some_words_has_the_most_frequent(tmp_path: Path, row_group_size: int, n_words: int) -> None:
+    inputs, outputs = np.random.default_rng(1).standard_normal((2, 11, 5), dtype=np.float32)
+    words = [f"w{i}é" for i in range(11)]
+    path = write(tmp_path / "vectors.parquet", table_of(words, inputs, outputs), row_group_size)
+    found, expected = read_vectors(path, Side.SUM, n_words), read_vectors(path, Side.SUM).head(n_words)
+    assert found.words.to_pylist() == expected.words.to_pylist()
+    assert (found.counts.tolist(), found.matrix.tobytes()) == (expected.counts.tolist(), expected.matrix.tobytes())
+    assert read_words(path).to_pylist() == words
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1"])
+def test_read_words__refuses_what_is_no_table(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "vectors.parquet").write_bytes(content)
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_words(tmp_path / "vectors.parquet")
+    pq.write_table(pa.table({"word": ["a"]}), tmp_path / "vectors.parquet")
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_words(tmp_path / "vectors.parquet")
 
 
 def test_read_vectors__reads_a_table_without_words(tmp_path: Path) -> None:

@@ -50,7 +50,12 @@ def train(store: Path, text: Path) -> None:
     if not text.exists():
         with lzma.open(ROOT / "data" / "wiki-20mb.txt.xz") as packed:
             text.write_bytes(packed.read())
-    values: dict[str, Any] = {"corpus.paths": text, "corpus.shard_mb": 0.019, "vocabulary.min_count": 1, "vocabulary.max_vocabulary": 75_000}
+    values: dict[str, Any] = {
+        "corpus.paths": text,
+        "corpus.shard_mb": 0.019,
+        "vocabulary.min_count": 1,
+        "vocabulary.max_vocabulary": 75_000,
+    }
     for seed in (1, 2):
         seeds = {"name": NAME, "pairs.seed": seed, "train.seed": seed}
         command(store, "train", *(f"--set={key}={value}" for key, value in (values | seeds).items()))

@@ -169,16 +169,11 @@ def _show_movement(movement: Movement, console: Console) -> None:
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]], right: Sequence[str] = ()) -> Any:
-    return table_of([{name: visible(str(value)) for name, value in row.items()} for row in rows], title, right) if rows else None
+    return table_of(rows, title, right) if rows else None
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(visible(text), markup=False, soft_wrap=True)
-
-
-def visible(text: str) -> str:
-    """Text from outside without what a terminal would obey: control characters as escapes."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.comparing import visible
 from flows.report import table_of
 from pipeline.lineage.catalogue import ListedModel, ListedVersion
 from pipeline.lineage.conditions import Condition
@@ -19,7 +18,7 @@ MINUTES = 16  # letters of an ISO time as far as minutes
 def show_models(models: Sequence[ListedModel], store: Store, console: Console) -> None:
     """One line a model."""
     if not models:
-        console.print(f"No models yet in {visible(str(store.root))}. Train one: corpus2vec train CONFIG", markup=False)
+        console.print(f"No models yet in {store.root}. Train one: corpus2vec train CONFIG", markup=False)
         return
     rows = []
     for model in models:
@@ -35,7 +34,7 @@ def show_models(models: Sequence[ListedModel], store: Store, console: Console) -
                 "aliases": ", ".join(f"{alias} {model.name}@{number}" for alias, number in aliases.items()),
             }
         )
-    console.print(table_of(_all_visible(rows), right=("versions",)))
+    console.print(table_of(rows, right=("versions",)))
 
 
 def show_model(model: ListedModel, console: Console) -> None:
@@ -52,14 +51,14 @@ def show_model(model: ListedModel, console: Console) -> None:
         }
         for one in reversed(model.versions)
     ]
-    console.print(table_of(_all_visible(rows), right=("words",)))
+    console.print(table_of(rows, right=("words",)))
     for alias, moves in sorted(model.history.items()):
         entries = [
             {"": f"{move.number}", "when": _time(move.created), "version": f"{model.name}@{move.version}", "why": move.reason}
             for move in reversed(moves)
         ]
         console.print()
-        console.print(table_of(_all_visible(entries), f"{model.name}@{alias}", right=("",)))
+        console.print(table_of(entries, f"{model.name}@{alias}", right=("",)))
 
 
 def _scores(listed: ListedVersion) -> str:
@@ -85,7 +84,7 @@ def show_promotion(found: Promotion, console: Console) -> None:
     if found.outcome is Outcome.ALREADY:
         console.print(f"{name} is {found.version} already.", markup=False, soft_wrap=True)
         return
-    console.print(table_of(_all_visible([_condition_row(condition) for condition in found.conditions]), right=("now", "then", "figure")))
+    console.print(table_of([_condition_row(condition) for condition in found.conditions], right=("now", "then", "figure")))
     console.print()
     if found.outcome is Outcome.PROMOTED:
         was = f", and was {found.before}" if found.before else " from now on: its first version"
@@ -105,7 +104,3 @@ def _condition_row(condition: Condition) -> dict[str, str]:
         "": "passed" if condition.passed else "FAILED",
         "note": condition.note,
     }
-
-
-def _all_visible(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: visible(str(value)) for name, value in row.items()} for row in rows]

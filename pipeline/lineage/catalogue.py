@@ -33,14 +33,15 @@ class ListedModel:
 
 
 def listed_models(store: Store) -> list[ListedModel]:
-    """Every model, by name.
+    """Every model that has versions, by name.
 
     Raises
     ------
     StoreError
         When the registry cannot be read.
     """
-    return [listed_model(store, name) for name in Registry(store).names()]
+    found = [listed_model(store, name) for name in Registry(store).names()]
+    return [model for model in found if model.versions]
 
 
 def listed_model(store: Store, name: str) -> ListedModel:

@@ -1,6 +1,8 @@
 """Runs, plans and scores as text for people: rich tables for the terminal, Markdown and rows for Prefect."""
 
+import html
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -65,11 +67,18 @@ def _escape(text: str) -> str:
 
 def run_report(record: Mapping[str, Any]) -> str:
     """A run as Markdown: what was reused and why the rest was not, and the scores."""
-    lines = [f"# {record['name']}", "", f"Run `{record['id']}`, {record['elapsed_s']:.1f} s, started by {record['started_by']}.", ""]
+    lines = [f"# {record['name']}", "", f"Run `{record['id']}`, {record['elapsed_s']:.1f} s, started by {_cell(record['started_by'])}.", ""]
     lines += ["| step | result | why | seconds | size |", "|---|---|---|---:|---:|"]
     for step in record["steps"]:
         result = "reused" if step["n_reused"] == len(step["keys"]) else "computed"
-        lines.append(f"| {step['step']} | {result} | {step['reason']} | {step['elapsed_s']:.2f} | {readable_bytes(step['size_bytes'])} |")
+        lines.append(
+            f"| {step['step']} | {result} | {_cell(step['reason'])} | {step['elapsed_s']:.2f} | {readable_bytes(step['size_bytes'])} |"
+        )
     lines += ["", "| score | value |", "|---|---:|"]
-    lines += [f"| {name} | {value:.4f} |" for name, value in record["scores"].items()]
+    lines += [f"| {_cell(name)} | {value:.4f} |" for name, value in record["scores"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text from outside as text, in Markdown that a browser shows: no tag, no link, no other column."""
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", html.escape(visible(text)))

@@ -52,7 +52,7 @@ def inspect(store: Store, directory: Path) -> Inspected:
         manifest = Manifest.read(directory / MANIFEST)
         written = is_as_written((directory / MANIFEST).read_text(encoding="utf-8"))
     except (StoreError, OSError, ValueError) as error:
-        got = error.details["got"] if isinstance(error, StoreError) else str(error)
+        got = error.details["got"].removeprefix("ValueError: ") if isinstance(error, StoreError) else str(error)
         return Inspected(place, None, (replace(blank, place=f"{place}/{MANIFEST}", file=MANIFEST, got=got),))
     own = place_of(manifest.stage, manifest.key)
     if own != place:

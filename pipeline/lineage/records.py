@@ -51,7 +51,7 @@ def check_records(store: Store, paths: list[Path], artifacts: Artifacts) -> Chec
             if not is_as_written(path.read_text(encoding="utf-8")):
                 findings.append(Finding(Wrong.RECORD, store.place_of(path), got="it says the same, but is not spelt as it was written"))
         except StoreError as error:
-            findings.append(Finding(Wrong.RECORD, store.place_of(path), got=error.details["got"]))
+            findings.append(Finding(Wrong.RECORD, store.place_of(path), got=error.details["got"].removeprefix("ValueError: ")))
     for path, content in contents.items():
         kind, _, what, *_ = *store.place_of(path).split("/"), "", ""
         check = _CHECKS.get((kind, what))

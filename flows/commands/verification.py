@@ -47,8 +47,11 @@ def verify(
             remedy="Name the store (--store DIRECTORY), or train a model (corpus2vec train CONFIG).",
         )
     out = console()
-    with shown_progress(out) as on_progress:
-        done = verify_all(where, on_progress) if everything else verify_reference(where, reference, on_progress)
+    try:
+        with shown_progress(out) as on_progress:
+            done = verify_all(where, on_progress) if everything else verify_reference(where, reference, on_progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Interrupted. Nothing can be said of the rest.") from None
     print_json(verification_values(done)) if as_json else show_verification(done, out)
     if done.findings:
         n_found = len(done.findings)

@@ -28,7 +28,7 @@ class Display(Protocol):
 
 def finished_text(event: StepFinished) -> str:
     """One line of a finished step."""
-    verb = "reused" if event.reused else f"{event.elapsed_s:.1f} s"
+    verb = ("shared" if event.n_shared else "reused") if event.reused else f"{event.elapsed_s:.1f} s"
     return f"{event.step:<12} {verb:>8}  {readable_bytes(event.size_bytes):>8}  {event.summary}"
 
 

@@ -65,12 +65,19 @@ def _escape(text: str) -> str:
     return visible(text).replace("[", "\\[")
 
 
+def result_of(step: Mapping[str, Any]) -> str:
+    """How a step in the record of a run came out that computed nothing; empty when it did."""
+    if step["n_reused"] < len(step["keys"]):
+        return ""
+    return "shared" if step.get("n_shared") else "reused"
+
+
 def run_report(record: Mapping[str, Any]) -> str:
     """A run as Markdown: what was reused and why the rest was not, and the scores."""
     lines = [f"# {record['name']}", "", f"Run `{record['id']}`, {record['elapsed_s']:.1f} s, started by {_cell(record['started_by'])}.", ""]
     lines += ["| step | result | why | seconds | size |", "|---|---|---|---:|---:|"]
     for step in record["steps"]:
-        result = "reused" if step["n_reused"] == len(step["keys"]) else "computed"
+        result = result_of(step) or "computed"
         lines.append(
             f"| {step['step']} | {result} | {_cell(step['reason'])} | {step['elapsed_s']:.2f} | {readable_bytes(step['size_bytes'])} |"
         )

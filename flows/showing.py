@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.report import readable_bytes, score_rows, table_of
+from flows.report import readable_bytes, result_of, score_rows, table_of
 from pipeline.choices import Format
 from pipeline.errors import UsageError
 from pipeline.journal import unfinished_runs
@@ -83,16 +83,15 @@ def show_run(store: Store, model: Model, console: Console) -> None:
         for name, n in {"in": found["n_in"], "kept": found["n_kept"], **found["dropped"]}.items():
             tallies.append({"step": "corpus", "of": found["unit"], "": name, "number": f"{n:,}"})
     for step in run["steps"]:
-        reused = step["n_reused"] == len(step["keys"])
         row = {
             "step": step["step"],
             "artifacts": len(step["keys"]),
             "key": step["keys"][0][:12],
             "size": readable_bytes(step["size_bytes"]),
         }
-        steps.append({**row, "result": "reused" if reused else f"{step['elapsed_s']:.1f} s", "why": step["reason"]})
-        artifacts = [found for key in step["keys"] if (found := store.find(step["stage"], key))]
-        evaluation = artifacts[0] if artifacts and step["step"] == "evaluate" else evaluation
+        steps.append({**row, "result": result_of(step) or f"{step['elapsed_s']:.1f} s", "why": step["reason"]})
+        artifacts = [found for key in step["keys"] if (found := store.described(step["stage"], key))]
+        evaluation = artifacts[0] if step["step"] == "evaluate" and artifacts and artifacts[0].is_here else evaluation
         broken += _broken_rows(run["sources"], artifacts) if step["step"] == "tokenize" else []
         totals: dict[str, Counter[str]] = {}
         for tally in (tally for artifact in artifacts for tally in artifact.manifest.tallies):
@@ -122,7 +121,8 @@ def _place(source: Mapping[str, Any], defect: Defect) -> str:
 
 def _broken_rows(sources: Sequence[Mapping[str, Any]], artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
     """The records in quarantine, by file and place: a byte of the file, or of its decompressed text, or a row of a shard of Parquet."""
-    if len(sources) != len(artifacts):  # one of them was removed from the store: which shard it was, nobody knows
+    # When one of them was removed from the store, nobody knows which shard it was. In the shared store are tables that nobody has read.
+    if len(sources) != len(artifacts) or not all(artifact.is_here for artifact in artifacts):
         return []
     return [
         {

@@ -370,6 +370,8 @@ class StoreSection(Section):
 
     path: str = "store"
     """A directory; in a configuration file relative to that file."""
+    shared: str = ""
+    """Where others share theirs: s3://BUCKET/PATH or file:///DIRECTORY. What is there is not made again; push and pull go there."""
 
 
 class Cluster(Section):

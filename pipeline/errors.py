@@ -58,6 +58,10 @@ class StoreError(Corpus2VecError):
     """The store cannot be written or read, or an artifact in it is not what its manifest says."""
 
 
+class SharedStoreError(StoreError):
+    """A shared store cannot be reached or written, or something in it is not what it is called."""
+
+
 class WorkerError(Corpus2VecError):
     """Workers died over a task again and again."""
 

@@ -50,6 +50,7 @@ class StepFinished:
     elapsed_s: float
     size_bytes: int
     summary: str  # one line: what came out
+    n_shared: int = 0  # of its artifacts: from the shared store
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a run would do: for each step, which artifacts are there already, which are not, and why. Computes nothing."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.chain import chain
@@ -10,6 +10,7 @@ from pipeline.corpus import Observed, observe
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Step, Unit
 from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.store import Store
 
 
@@ -19,7 +20,7 @@ class Wanted:
 
     unit: Unit
     key: str
-    found: Artifact | None
+    found: Artifact | None  # perhaps by its manifest: the files are in the shared store
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,16 @@ class StepPlan:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """Those of its artifacts that are in the store."""
+        """Those of its artifacts that are in the store, or in the shared one."""
         return tuple(wanted.found for wanted in self.wanted if wanted.found)
 
+    @property
+    def n_shared(self) -> int:
+        """How many of them are in the shared store only."""
+        return sum(not artifact.is_here for artifact in self.artifacts)
 
-def plan(configuration: Configuration, store: Store, observed: Observed | None = None) -> list[StepPlan]:
+
+def plan(configuration: Configuration, store: Store | ReadThrough, observed: Observed | None = None) -> list[StepPlan]:
     """The plan of every step of the chain.
 
     A step behind one that must run is planned as far as possible: its inputs may come out with the same bytes, and then it is reused.
@@ -53,35 +59,40 @@ def plan(configuration: Configuration, store: Store, observed: Observed | None =
     StoreError
         When a manifest in the store cannot be read.
     """
-    observed = observed or observe(configuration, Digests(store, configuration.corpus))
+    stores = store if isinstance(store, ReadThrough) else ReadThrough(store, None)
+    observed = observed or observe(configuration, Digests(stores.store, configuration.corpus))
     plans: dict[str, StepPlan] = {}
     for step in chain(configuration):
         waits_for = next((name for name in step.reads.values() if not plans[name].reused), None)
         if waits_for:
-            changed = explain(step, None, store)
+            changed = explain(step, None, stores.store)
             plans[step.name] = StepPlan(step, (), f"{waits_for} comes first" + (f"; {changed}" if changed else ""))
         else:
             inputs = {name: plans[earlier].artifacts for name, earlier in step.reads.items()}
-            plans[step.name] = plan_step(step, observed, inputs, store)
+            plans[step.name] = plan_step(step, observed, inputs, stores)
     return list(plans.values())
 
 
-def plan_step(step: Step, observed: Observed, inputs: Inputs, store: Store) -> StepPlan:
+def plan_step(step: Step, observed: Observed, inputs: Inputs, stores: ReadThrough) -> StepPlan:
     """The plan of one step whose inputs exist."""
     units = step.stage.units(observed, inputs)
-    wanted = tuple(Wanted(unit, key, store.find(step.stage.name, key)) for unit in units for key in [step.key(unit)])
-    missing = [one for one in wanted if not one.found]
+    keys = [step.key(unit) for unit in units]
+    found = stores.find(step.stage.name, keys)
+    planned = StepPlan(step, tuple(Wanted(unit, key, found.get(key)) for unit, key in zip(units, keys, strict=True)), "")
+    missing = [one for one in planned.wanted if not one.found]
+    some = "" if planned.n_shared == len(keys) else f"{planned.n_shared} of {len(keys)} "
+    shared = f", {some}in the shared store" if planned.n_shared else ""
     if not missing:
-        return StepPlan(step, wanted, "same parameters, same inputs")
-    reason = explain(step, missing[0].unit, store)
-    if len(wanted) > 1:
-        reason = f"{len(missing)} of {len(wanted)} are not in the store: {reason}"
-    return StepPlan(step, wanted, reason)
+        return replace(planned, reason=f"same parameters, same inputs{shared}")
+    reason = explain(step, missing[0].unit, stores.store)
+    if len(keys) > 1:
+        reason = f"{len(missing)} of {len(keys)} are not in the store{shared}: {reason}"
+    return replace(planned, reason=reason)
 
 
 def explain(step: Step, unit: Unit | None, store: Store) -> str:
     """What differs from the most similar artifact that the stage has made; without a unit, as far as parameters tell."""
-    earlier = [artifact.manifest for artifact in store.artifacts(step.stage.name)]
+    earlier = sorted(store.manifests(step.stage.name), key=lambda manifest: (manifest.created, manifest.key), reverse=True)
     if not earlier:
         return "nothing like it in the store yet"
     nearest = min((_differences(manifest, step, unit) for manifest in earlier), key=len)

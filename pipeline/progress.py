@@ -40,5 +40,5 @@ class Progress:
         if self.elapsed_s - self.emitted >= SECONDS_BETWEEN_EVENTS or self.n_done == self.n_total:
             self.emitted = self.elapsed_s
             left_s = self.elapsed_s * (self.n_total - self.n_done) / max(1, self.n_done - self.n_done_before)
-            known = {"words": float(round(self.n_words)), "words_per_s": self.words_per_s, "left_s": left_s, **(figures or {})}
-            emit(StepAdvanced(self.step, self.n_done, self.n_total, self.unit, known))
+            words = {"words": float(round(self.n_words)), "words_per_s": self.words_per_s} if self.n_words else {}  # files have none
+            emit(StepAdvanced(self.step, self.n_done, self.n_total, self.unit, {**words, "left_s": left_s, **(figures or {})}))

@@ -12,7 +12,8 @@ from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.environment import environment
-from pipeline.events import StepFinished, StepStarted, emit, listening
+from pipeline.errors import SharedStoreError, StoreError
+from pipeline.events import RunWarned, StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
@@ -21,9 +22,13 @@ from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
 from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.registry import Registry
+from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace, Workers, use_allocator
+
+RESULTS = ("train", "evaluate")  # the steps whose files a finished run leaves in its store, whoever made them
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class StepRecord:
     reason: str
     elapsed_s: float
     size_bytes: int
+    n_shared: int  # of those that were reused: somebody else's, from the shared store
 
 
 class Run:
@@ -56,9 +62,11 @@ class Run:
         self.started = datetime.now(UTC)
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
         store.remove_abandoned()
+        self._stores = read_through(configuration, self.store)
+        self._warned = False
         digests = Digests(self.store, configuration.corpus)
         self.observed = observe(configuration, digests)
-        plans = plan(configuration, self.store, self.observed)
+        plans = plan(configuration, self._stores, self.observed)
         refuse_absurd(configuration, plans)
         digests.remember()
         # What is there already is not looked for twice: of 1,000 small files that takes a third of the time.
@@ -88,11 +96,31 @@ class Run:
         Corpus2VecError
             Whatever the stage or the store finds wrong. What was finished before stays finished.
         """
+        try:
+            return self._perform(step)
+        except SharedStoreError:
+            self._warn()
+            performed = self.steps[: len(self.records)]
+            self._reused, self.made, self.records = {}, {}, []
+            for earlier in performed:  # of which some may have to be built after all
+                self._perform(earlier)
+            return self._perform(step)
+
+    def _perform(self, step: Step) -> StepRecord:
         started = time.monotonic()
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
-        planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self.store)
-        artifacts = planned.artifacts if planned.reused else self._build(planned, inputs)
-        step.stage.check(self.configuration, self.observed, artifacts)
+        planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self._stores)
+        self._warn()
+        if planned.reused:
+            self._stores.describe(planned.artifacts)
+            artifacts = self._bring(step, planned.artifacts) if step.name in RESULTS else planned.artifacts
+        else:
+            self._stores.describe(planned.artifacts)
+            emit(StepStarted(step.name, planned.reason))
+            for name, earlier in step.reads.items():
+                inputs[name] = self.made[earlier] = self._bring(step, self.made[earlier])
+            artifacts = self._build(planned, inputs)
+        artifacts = self._checked(step, artifacts)
         self.made[step.name] = artifacts
         record = StepRecord(
             step.name,
@@ -103,10 +131,38 @@ class Run:
             planned.reason,
             time.monotonic() - started,
             sum(artifact.manifest.size_bytes for artifact in artifacts),
+            planned.n_shared,
         )
         self.records.append(record)
-        emit(StepFinished(step.name, planned.reused, record.elapsed_s, record.size_bytes, summarize(artifacts)))
+        emit(StepFinished(step.name, planned.reused, record.elapsed_s, record.size_bytes, summarize(artifacts), planned.n_shared))
         return record
+
+    def _bring(self, step: Step, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
+        """The artifacts with their files here."""
+        files = {file.sha256: file for artifact in artifacts if not artifact.is_here for file in artifact.manifest.files}
+        if not files:
+            return artifacts
+        progress = Progress(step.name, len(files), "files from the shared store")
+        return self._stores.bring(artifacts, lambda file, sent: progress.advance(1, 0))
+
+    def _checked(self, step: Step, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
+        """The artifacts, as a whole what the configuration asks for. Manifests are enough for that, but not to say what is wrong."""
+        try:
+            step.stage.check(self.configuration, self.observed, artifacts)
+        except StoreError:
+            if all(artifact.is_here for artifact in artifacts):
+                raise
+            artifacts = self._bring(step, artifacts)
+            step.stage.check(self.configuration, self.observed, artifacts)
+        return artifacts
+
+    def _warn(self) -> None:
+        """Once, when the shared store cannot be used."""
+        problem = self._stores.problem
+        if problem and not self._warned:
+            self._warned = True
+            where, got = problem.details["where"], problem.details["got"]
+            emit(RunWarned(f"{problem.what} The run goes on without it. {where}: {got}"))
 
     def finish(self, started_by: str) -> dict[str, Any]:
         """Write the record of the run, and return it. The run counts as finished then, and its vectors as a version of its model.
@@ -142,7 +198,6 @@ class Run:
 
     def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[Artifact, ...]:
         step = planned.step
-        emit(StepStarted(step.name, planned.reason))
         missing = list({one.key: one for one in planned.wanted if not one.found}.values())  # the same text may be there twice
         if step.stage.on_workers:
             tasks = [_Task(self.store, step, one, inputs) for one in missing]
@@ -152,6 +207,18 @@ class Run:
             built = [build_artifact(self.store, step, one, inputs, self.workers) for one in missing]
         by_key = {artifact.manifest.key: artifact for artifact in (*planned.artifacts, *built)}
         return tuple(by_key[one.key] for one in planned.wanted)
+
+
+def read_through(configuration: Configuration, store: Store) -> ReadThrough:
+    """A store with the shared one of a configuration behind it.
+
+    Raises
+    ------
+    ConfigurationError
+        When its URL cannot be one, or holds credentials.
+    """
+    url = configuration.store.shared
+    return ReadThrough(store, SharedStore(url) if url else None)
 
 
 @dataclass(frozen=True)
@@ -224,5 +291,5 @@ def evaluate_model(store: Store, vectors: Artifact, configuration: Configuration
     step = next(step for step in chain(configuration) if step.name == "evaluate")
     observed = Observed((), find_evaluation_files(configuration.evaluate))
     inputs = {"vectors": (vectors,)}
-    (wanted,) = plan_step(step, observed, inputs, store).wanted
+    (wanted,) = plan_step(step, observed, inputs, ReadThrough(store, None)).wanted
     return wanted.found or build_artifact(store, step, wanted, inputs, InPlace())

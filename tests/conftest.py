@@ -5,7 +5,6 @@ import itertools
 import json
 import lzma
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from pipeline.journal import JOURNAL
 from pipeline.storage.store import RUNS
+from tests.shared_stores import KINDS, Server, free_port, servers
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("corpus2vec")
@@ -121,13 +121,6 @@ def new_project(directory: Path, text: Path, prefect_api_url: str) -> Project:
     return Project(directory, prefect_api_url)
 
 
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real, running Prefect server."""
@@ -156,3 +149,19 @@ def trained(small_text: Path, prefect_api_url: str, tmp_path_factory: pytest.Tem
     finished = project.train()
     assert finished.exit_code == 0, finished.err
     return project, finished
+
+
+@pytest.fixture(scope="session")
+def s3_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """Two real S3 servers, by name."""
+    with servers(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(params=KINDS)
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a place that can be shared, with nothing in it; of each kind one."""
+    if request.param == "directory":
+        return (tmp_path / "shared").as_uri()
+    running: dict[str, Server] = request.getfixturevalue("s3_servers")
+    return running[request.param].url(f"{tmp_path.name}/store")

@@ -80,8 +80,10 @@ def configuration_of(config: Path | None, overrides: list[str] | None, store: Pa
     """The file, then what is stronger and stronger: the environment, --set, --store."""
     from pipeline.configuration_file import load_configuration
 
-    environ, option = (f"store.path={json.dumps(str(path))}" if path else "" for path in (os.environ.get("CORPUS2VEC_STORE"), store))
-    return load_configuration(config, [override for override in (environ, *(overrides or []), option) if override])
+    weaker = {"path": os.environ.get("CORPUS2VEC_STORE"), "shared": os.environ.get("CORPUS2VEC_SHARED")}
+    stronger = {"path": store}
+    first, last = ([f"store.{key}={json.dumps(str(path))}" for key, path in places.items() if path] for places in (weaker, stronger))
+    return load_configuration(config, [*first, *(overrides or []), *last])
 
 
 def console() -> Terminal:

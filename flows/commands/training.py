@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.commands.shared import AsJson, Config, Overrides, StorePath, app, configuration_of, console, print_json, print_scores
 from flows.interruption import hear_interruptions
-from flows.terminal import json_text
+from flows.terminal import Terminal, json_text
 
 if TYPE_CHECKING:
     from flows.display import Display
@@ -25,10 +25,12 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     from flows.server import temporary_server
     from pipeline.corpus import find_inputs
     from pipeline.events import listening
+    from pipeline.run import read_through
     from pipeline.storage.store import Store
 
     configuration = configuration_of(config, overrides, store)
     find_inputs(configuration)  # what is missing is said at once, not after Prefect has started
+    read_through(configuration, Store(Path(configuration.store.path)))
     home = Store(Path(configuration.store.path)).make_directory(".prefect")
     prepare_environment(home)
     with temporary_server(home) as server:
@@ -50,16 +52,20 @@ def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath
     from flows.report import readable_bytes, table_of
     from pipeline.plan import plan as plan_steps
     from pipeline.projection import project, refuse_absurd
+    from pipeline.run import read_through
     from pipeline.storage.store import Store
 
     configuration = configuration_of(config, overrides, store)
-    steps = plan_steps(configuration, Store(Path(configuration.store.path)))
+    stores = read_through(configuration, Store(Path(configuration.store.path)))
+    steps = plan_steps(configuration, stores)
+    if stores.problem:
+        Terminal(stderr=True, highlight=False).print(f"warning: {stores.problem}", markup=False, soft_wrap=True)
     refuse_absurd(configuration, steps)
     projections = project(configuration, steps)
     rows: list[dict[str, Any]] = [
         {
             "step": planned.step.name,
-            "plan": "reuse" if planned.reused else "run" if planned.wanted else "may run",
+            "plan": ("reuse (shared)" if planned.n_shared else "reuse") if planned.reused else "run" if planned.wanted else "may run",
             "rows": projection.n_rows,
             "disk": projection.disk_bytes,
             "memory": projection.memory_bytes,
@@ -91,7 +97,7 @@ def display_of(as_json: bool) -> "Display":
 
 
 def _show_scores(record: dict[str, Any], store: Path) -> None:
-    from flows.report import score_rows
+    from flows.report import result_of, score_rows
     from pipeline.storage.store import Store
 
     key = next(step["keys"][0] for step in record["steps"] if step["step"] == "evaluate")
@@ -99,8 +105,10 @@ def _show_scores(record: dict[str, Any], store: Path) -> None:
     if evaluation:
         rows = [row for row in score_rows(evaluation) if row["section"] in ("semantic", "syntactic", "total", "Spearman's rho")]
         print_scores(rows)
-    n_reused = sum(step["n_reused"] == len(step["keys"]) for step in record["steps"])
+    results = [result_of(step) for step in record["steps"]]
+    shared = f", {results.count('shared')} of them from the shared store" if "shared" in results else ""
     console().print(
-        f"Run {record['id']} of {record['name']}: {record['elapsed_s']:.1f} s, {n_reused} of {len(record['steps'])} steps reused.",
+        f"Run {record['id']} of {record['name']}: {record['elapsed_s']:.1f} s, "
+        f"{sum(map(bool, results))} of {len(results)} steps reused{shared}.",
         highlight=False,
     )

@@ -10,10 +10,10 @@ from pipeline.errors import StoreError
 from pipeline.lineage.findings import Finding, Wrong
 from pipeline.lineage.inspection import Inspected, entries, place_of, short
 from pipeline.lineage.references import links_of
-from pipeline.storage.artifact import Link
+from pipeline.storage.artifact import MANIFEST, Link
 from pipeline.storage.checkpoints import STATE, read_checkpoint
 from pipeline.storage.sealed import is_as_written
-from pipeline.storage.store import CHECKPOINTS, MODELS, NO_STAGES, RECORD, RUNS, Store
+from pipeline.storage.store import CHECKPOINTS, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
 
 Artifacts = Mapping[str, Inspected]  # by place
 
@@ -30,7 +30,7 @@ class Checked:
 def record_paths(store: Store) -> tuple[list[Path], list[Finding]]:
     """All records, which are the JSON files beside the stages; and links that lie among them."""
     paths, findings = [], []
-    for kind in sorted(NO_STAGES - {CHECKPOINTS}):
+    for kind in sorted(NO_STAGES - {CHECKPOINTS, SHARED}):
         for name, mode in [("", stat.S_IFLNK)] if (store.root / kind).is_symlink() else entries(store.root / kind):
             path = store.root / kind / name
             if stat.S_ISLNK(mode):
@@ -60,7 +60,8 @@ def check_records(store: Store, paths: list[Path], artifacts: Artifacts) -> Chec
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             got = [f"a record of another form: {type(error).__name__}: {error}"]
         findings += [Finding(Wrong.REFERENCE, store.place_of(path), got=one) for one in got]
-    return Checked(len(paths), tuple(findings), tuple(sorted(forgotten)))
+    gone = [place for place in sorted(forgotten) if not (store.root / SHARED / place / MANIFEST).exists()]
+    return Checked(len(paths), tuple(findings), tuple(gone))
 
 
 def check_checkpoints(store: Store) -> list[Finding]:

@@ -1,7 +1,8 @@
 """Whether what is in a store is still what was made: every byte, every manifest, and the chain of digests from one artifact to the next.
 
 Nothing is written. What cannot be found out: that somebody has changed files and then written manifests and records anew, with the right
-digests everywhere. Journals of runs and Prefect's database are not looked at, nor is what came from outside of the store.
+digests everywhere. Journals of runs and Prefect's database are not looked at, nor is what came from outside of the store, nor what is in
+the shared store only.
 """
 
 import os
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.errors import StoreError, UsageError
 from pipeline.lineage.findings import Finding, Wrong
 from pipeline.lineage.hashing import Examined, Examiner, OnProgress, Recorded
 from pipeline.lineage.inspection import Inspected, inspect, place_of, short
@@ -70,7 +71,7 @@ def verify_all(store: Store, on_progress: OnProgress = lambda done, total: None,
             found = [inspect(store, directory) for directory in _directories(path)]
             artifacts |= {one.place: one for one in found}
     for inspected in artifacts.values():
-        findings += _check_inputs(inspected, artifacts)
+        findings += _check_inputs(store, inspected, artifacts)
     paths, links = record_paths(store)
     checked = check_records(store, paths, artifacts)
     findings += [*links, *checked.findings, *check_checkpoints(store)]
@@ -118,24 +119,33 @@ def _follow(store: Store, links: Iterable[Link], artifacts: dict[str, Inspected]
         artifact = artifacts[place].artifact
         waiting += [(one, place) for some in artifact.manifest.inputs.values() for one in some] if artifact else []
     for inspected in made:
-        yield from _check_inputs(inspected, artifacts)
+        yield from _check_inputs(store, inspected, artifacts)
 
 
-def _check_inputs(inspected: Inspected, artifacts: Mapping[str, Inspected]) -> Iterator[Finding]:
+def _check_inputs(store: Store, inspected: Inspected, artifacts: Mapping[str, Inspected]) -> Iterator[Finding]:
     """Whether the inputs of an artifact are there, with the bytes that were used."""
     if inspected.artifact is None:
         return
     for name, links in inspected.artifact.manifest.inputs.items():
         for link in links:
-            if link.is_outside:
-                continue
             found = artifacts.get(place_of(link.stage, link.key))
+            if link.is_outside or (found is None and _is_elsewhere(store, link)):
+                continue
             wrong = Finding(Wrong.INPUT_GONE, inspected.place, inspected.name, "", f"no {short(place_of(link.stage, link.key))}", name)
             if found is None:
                 yield wrong
             elif found.artifact and found.artifact.manifest.digest != link.digest:  # where there is none, that is said of it
                 got = f"{found.name} with the digest {found.artifact.manifest.digest[:16]}"
                 yield replace(wrong, wrong=Wrong.INPUT_OTHER, got=got, expected=f"as {name}: {link.digest[:16]}")
+
+
+def _is_elsewhere(store: Store, link: Link) -> bool:
+    """Whether an artifact is in the shared store, where its files are verified when they are fetched."""
+    try:
+        described = store.described(link.stage, link.key)
+    except StoreError:
+        return False
+    return described is not None and not described.is_here and described.manifest.digest == link.digest
 
 
 def _paths_of(store: Store, referent: Referent) -> list[Path]:

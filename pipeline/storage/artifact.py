@@ -113,7 +113,26 @@ class Manifest:
             When the file cannot be read, is no manifest of this format, its digest is not that of its files, or it was edited.
         """
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            return cls.parse(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                "An artifact's manifest cannot be used.",
+                where=str(path),
+                got=f"{type(error).__name__}: {error}",
+                remedy="Remove the artifact's directory; the next run makes it again.",
+            ) from error
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """The manifest of a text that may come from anywhere.
+
+        Raises
+        ------
+        ValueError
+            When it is no manifest of this format, its digest is not that of its files, it was edited, or has names that lead elsewhere.
+        """
+        try:
+            fields = json.loads(content.decode("utf-8"))
             if fields["format"] != MANIFEST_FORMAT:
                 raise ValueError(f"format {fields['format']}, not {MANIFEST_FORMAT}")
             if fields.pop("checksum") != checksum_of(fields):
@@ -127,13 +146,8 @@ class Manifest:
             if manifest.digest != digest:
                 raise ValueError("its digest is not the digest of its files")
             _refuse_impossible(manifest)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, AccountingError) as error:
-            raise StoreError(
-                "An artifact's manifest cannot be used.",
-                where=str(path),
-                got=f"{type(error).__name__}: {error}",
-                remedy="Remove the artifact's directory; the next run makes it again.",
-            ) from error
+        except (TypeError, KeyError, AttributeError, RecursionError, AccountingError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
         return manifest
 
 
@@ -169,6 +183,9 @@ def _refuse_impossible(manifest: Manifest) -> None:
         raise ValueError("a figure is no number")
     if not all(isinstance(some, dict) for some in (manifest.parameters, manifest.settings, *(link.origin for link in links))):
         raise ValueError("parameters, settings or an origin are no object")
+    for link in links:
+        if not link.is_outside and not (can_be_called(link.stage, link.key) and _SHA256.fullmatch(link.digest)):
+            raise ValueError(f"no artifact of a stage {link.stage!r} has the key {link.key!r} and the digest {link.digest!r}")
 
 
 @dataclass(frozen=True)
@@ -177,6 +194,7 @@ class Artifact:
 
     directory: Path
     manifest: Manifest
+    is_here: bool = True  # False: only its manifest is; the files are in the shared store
 
     @property
     def link(self) -> Link:

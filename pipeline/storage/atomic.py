@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -20,6 +21,21 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(target: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file that is there as a whole or not at all, also when making the blocks fails; one that is there already is replaced."""
+    working = working_path(target)
+    try:
+        with working.open("wb", buffering=0) as file:
+            for block in blocks:
+                left = memoryview(block)
+                while left:
+                    left = left[file.write(left) :]
+        sync(working)
+        working.replace(target)
+    finally:
+        working.unlink(missing_ok=True)
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest, can_be_called
-from pipeline.storage.atomic import remove_abandoned, sync, working_path
+from pipeline.storage.atomic import remove_abandoned, sync, working_path, write_whole
 from pipeline.storage.checkpoints import Checkpoints
 from pipeline.storage.sealed import sealed, unsealed
 
@@ -28,7 +28,9 @@ RUNS = "runs"  # the kind of records that runs leave
 CHECKPOINTS = "checkpoints"  # of builds that are not finished
 DIGESTS = "digests"  # of files of the corpus that were hashed
 MODELS = "models"
-NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS}  # what is beside the stages in a store
+SHARED = "shared"  # manifests of artifacts whose files are in the shared store only
+NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS, SHARED}  # what is beside the stages in a store
+INCOMING = ".incoming"  # files on their way from a shared store
 RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
@@ -50,7 +52,7 @@ class Store:
             When its manifest cannot be used, a file is missing or has another size than the manifest says, or something in it is a link.
         """
         artifact = self.described(stage, key)
-        if artifact is None:
+        if artifact is None or not artifact.is_here:
             return None
         directory = artifact.directory
         for name in {str(parent) for file in artifact.manifest.files for parent in PurePosixPath(file.name).parents}:
@@ -71,6 +73,8 @@ class Store:
     def described(self, stage: str, key: str) -> Artifact | None:
         """The artifact of a stage with this key by its manifest; whether its files are there is not looked at.
 
+        Of one that is in the shared store only, the manifest is here all the same when a run has reused it.
+
         Raises
         ------
         StoreError
@@ -78,7 +82,7 @@ class Store:
         """
         if not can_be_called(stage, key):
             return None
-        artifact = self._read(self._directory(stage, key))
+        artifact = self._read(self._directory(stage, key)) or self._read(self._elsewhere(stage, key))
         if artifact and (artifact.manifest.stage, artifact.manifest.key) != (stage, key):
             raise StoreError(
                 "Another artifact lies where this one should be.",
@@ -99,8 +103,12 @@ class Store:
         """
         if not _HEXADECIMAL.fullmatch(prefix):
             return []
-        paths = sorted(self.root.glob(f"[!.]*/{prefix[:KEY_LETTERS]}*/{MANIFEST}"))
+        pattern = f"[!.]*/{prefix[:KEY_LETTERS]}*/{MANIFEST}"
+        paths = sorted(self.root.glob(pattern))
         found = self._usable([path.parent for path in paths if path.parent.parent.name not in NO_STAGES], none_is_an_error=True)
+        here = {artifact.manifest.key for artifact in found}
+        elsewhere = self._usable([path.parent for path in sorted((self.root / SHARED).glob(pattern))])
+        found += [artifact for artifact in elsewhere if artifact.manifest.key not in here]
         return [artifact for artifact in found if artifact.manifest.key.startswith(prefix)]
 
     def stages(self) -> list[str]:
@@ -111,6 +119,11 @@ class Store:
         """All finished artifacts of a stage, newest first; without those whose manifests cannot be used, which `verify` names."""
         found = self._usable([path.parent for path in (self.root / stage).glob(f"[!.]*/{MANIFEST}")])
         return sorted(found, key=lambda artifact: (artifact.manifest.created, artifact.manifest.key), reverse=True)
+
+    def manifests(self, stage: str) -> list[Manifest]:
+        """The manifests of all artifacts of a stage, also of those whose files are in the shared store only."""
+        directories = [path.parent for place in (self.root, self.root / SHARED) for path in (place / stage).glob(f"[!.]*/{MANIFEST}")]
+        return [artifact.manifest for artifact in self._usable(directories)]
 
     @contextlib.contextmanager
     def building(self, stage: str, key: str) -> Iterator[Path]:
@@ -150,6 +163,38 @@ class Store:
             return Artifact(target, Manifest.read(target / MANIFEST))
         sync(target.parent)
         return Artifact(target, manifest)
+
+    def describe(self, manifest: Manifest) -> None:
+        """Keep the manifest of an artifact whose files are in the shared store only, so that what it was made from is known here.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        directory = self._elsewhere(manifest.stage, manifest.key)
+        with self._explained_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            write_whole(directory / MANIFEST, [manifest.to_json().encode()])
+
+    def elsewhere(self, manifest: Manifest) -> Artifact:
+        """An artifact whose files are in the shared store only."""
+        return Artifact(self._directory(manifest.stage, manifest.key), manifest, is_here=False)
+
+    @contextlib.contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """The directory of files on their way into artifacts, each whole or absent. A killed process leaves them for the next one.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written, or the disk is full, here or anywhere in the body.
+        """
+        directory = self.root / INCOMING
+        with self._explained_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(directory)
+            yield directory
 
     def remove_abandoned(self) -> None:
         """Remove what killed processes of this machine have left half written: builds in every stage, and records. Journals stay."""
@@ -292,12 +337,21 @@ class Store:
             raise ValueError(f"no stage is called {stage!r} and has the key {key!r}")
         return self.root / stage / key[:KEY_LETTERS]
 
+    def _elsewhere(self, stage: str, key: str) -> Path:
+        """The directory of a manifest whose files are in the shared store only."""
+        return self.root / SHARED / self._directory(stage, key).relative_to(self.root)
+
     def _read(self, directory: Path) -> Artifact | None:
-        """What its manifest says that is in a directory."""
+        """What its manifest says that is in a directory, or elsewhere."""
         path = directory / MANIFEST
-        for place in (directory.parent, directory, path):
-            _refuse_link(place)
-        return Artifact(directory, Manifest.read(path)) if _size_of(path) is not None else None
+        for place in (directory.parent.parent, directory.parent, directory, path):
+            if place != self.root:
+                _refuse_link(place)
+        if _size_of(path) is None:
+            return None
+        manifest = Manifest.read(path)
+        is_here = directory.parent.parent == self.root
+        return Artifact(directory, manifest) if is_here else self.elsewhere(manifest)
 
     def _usable(self, directories: list[Path], *, none_is_an_error: bool = False) -> list[Artifact]:
         """The artifacts in these directories that can be used; one that cannot must not stop those who look for another."""
@@ -308,7 +362,8 @@ class Store:
             except StoreError as error:
                 errors.append(error)
                 continue
-            if artifact and self._directory(artifact.manifest.stage, artifact.manifest.key) == directory:
+            place = self._directory if artifact and artifact.is_here else self._elsewhere
+            if artifact and place(artifact.manifest.stage, artifact.manifest.key) == directory:
                 found.append(artifact)
         if errors and not found and none_is_an_error:
             raise errors[0]

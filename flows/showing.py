@@ -9,7 +9,7 @@ from rich.console import Console
 from flows.report import readable_bytes, result_of, score_rows, table_of
 from pipeline.choices import Format
 from pipeline.errors import UsageError
-from pipeline.journal import unfinished_runs
+from pipeline.journal import RunState, UnfinishedRun, unfinished_runs
 from pipeline.lineage.catalogue import identity_of, version_names
 from pipeline.models import Model
 from pipeline.quarantine import read_quarantine
@@ -38,7 +38,7 @@ def show_runs(store: Store, console: Console) -> None:
             }
         )
     unfinished = [
-        {"run": run.run, "model": run.name, "last heard": run.last.get("time", ""), "unfinished": last_words(run.last)}
+        {"run": run.run, "model": run.name, "last heard": run.last.get("time", ""), "unfinished": how_it_stands(run)}
         for run in unfinished_runs(store)
     ]
     if rows:
@@ -49,6 +49,14 @@ def show_runs(store: Store, console: Console) -> None:
         console.print(table_of(unfinished))
     if not rows and not unfinished:
         console.print(f"No runs yet in {store.root}. Train a model: corpus2vec train CONFIG", markup=False)
+
+
+def how_it_stands(run: UnfinishedRun) -> str:
+    """What has become of a run without a record, and how far it came: an end that it wrote itself says both."""
+    words = last_words(run.last)
+    silent = run.state in (RunState.GOES_ON, RunState.KILLED, RunState.UNKNOWN)
+    state = "killed, or goes on elsewhere" if run.state is RunState.UNKNOWN else run.state.value
+    return f"{state}: {words}" if silent and words else state if silent else words
 
 
 def last_words(line: dict[str, Any]) -> str:

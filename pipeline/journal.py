@@ -7,11 +7,14 @@ journal that cannot be written stops no run.
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Corpus2VecError, StoreError
 from pipeline.events import Event, RunWarned, emit, values_of
+from pipeline.place import place
+from pipeline.storage.atomic import is_gone
 from pipeline.storage.store import RUNS, Store
 
 JOURNAL = "progress.jsonl"
@@ -53,7 +56,8 @@ class Journal:
             return
         try:
             if not self._begun:
-                self._append({"event": "RunStarted", "run": self.run, "name": self.name})
+                here = place()
+                self._append({"event": "RunStarted", "run": self.run, "name": self.name, "host": here.host, "process": here.process})
                 self._begun = True
             self._append(values)
         except (StoreError, OSError) as error:
@@ -66,13 +70,37 @@ class Journal:
         self.store.append_line(RUNS, self.run, JOURNAL, json.dumps(line, ensure_ascii=False, allow_nan=False))
 
 
+class RunState(StrEnum):
+    """What has become of a run that has no record."""
+
+    GOES_ON = "goes on"
+    KILLED = "killed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"  # it may go on on another machine, or was killed there, or its journal does not say
+
+
+_ENDS = {"RunFailed": RunState.FAILED, "RunInterrupted": RunState.INTERRUPTED, "RunStopped": RunState.STOPPED}
+
+
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run without a record, by its journal: it goes on, was killed or interrupted, or failed."""
+    """A run without a record, by its journal. Only a run that finished has a record: it alone has something to show for itself."""
 
     run: str
     name: str  # of its model; empty when the journal does not say
     last: dict[str, Any]  # the last whole line; empty when there is none
+    host: str = ""  # where it was started; empty when the journal does not say
+    process: int = 0
+
+    @property
+    def state(self) -> RunState:
+        """Whether it goes on, or how it ended: a run that ends by itself says so, one that was killed does not."""
+        if state := _ENDS.get(str(self.last.get("event"))):
+            return state
+        gone = is_gone(self.host, self.process)
+        return RunState.UNKNOWN if gone is None else RunState.KILLED if gone else RunState.GOES_ON
 
 
 def unfinished_runs(store: Store) -> list[UnfinishedRun]:
@@ -89,7 +117,11 @@ def _read_journal(directory: Path) -> UnfinishedRun:
     except OSError:
         return UnfinishedRun(directory.name, "", {})
     last = next((values for line in reversed(lines) if (values := _parsed(line))), {})
-    return UnfinishedRun(directory.name, str(_parsed(first).get("name", "")), last)
+    begun = _parsed(first)
+    process = begun.get("process")
+    return UnfinishedRun(
+        directory.name, str(begun.get("name", "")), last, str(begun.get("host", "")), process if isinstance(process, int) else 0
+    )
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

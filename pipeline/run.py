@@ -3,7 +3,7 @@
 import contextlib
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -15,6 +15,7 @@ from pipeline.environment import environment
 from pipeline.errors import SharedStoreError, StoreError
 from pipeline.events import RunWarned, StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
+from pipeline.place import place
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
 from pipeline.projection import refuse_absurd
@@ -40,7 +41,9 @@ class StepRecord:
     keys: tuple[str, ...]
     digests: tuple[str, ...]
     n_reused: int
-    reason: str
+    reason: str  # why it was reused, or why not
+    started: str  # ISO 8601, UTC
+    ended: str
     elapsed_s: float
     size_bytes: int
     n_shared: int  # of those that were reused: somebody else's, from the shared store
@@ -59,7 +62,7 @@ class Run:
         use_allocator()
         # Absolute, because workers may have another working directory.
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
-        self.started = datetime.now(UTC)
+        self.started, self._clock = datetime.now(UTC), time.monotonic()
         self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
         store.remove_abandoned()
         self._stores = read_through(configuration, self.store)
@@ -71,7 +74,7 @@ class Run:
         digests.remember()
         # What is there already is not looked for twice: of 1,000 small files that takes a third of the time.
         self._reused = {planned.step.name: planned for planned in plans if planned.reused}
-        self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
+        self.observing_s = time.monotonic() - self._clock
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
         self.records: list[StepRecord] = []
@@ -107,7 +110,7 @@ class Run:
             return self._perform(step)
 
     def _perform(self, step: Step) -> StepRecord:
-        started = time.monotonic()
+        started, clock = datetime.now(UTC), time.monotonic()
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
         planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self._stores)
         self._warn()
@@ -122,6 +125,7 @@ class Run:
             artifacts = self._build(planned, inputs)
         artifacts = self._checked(step, artifacts)
         self.made[step.name] = artifacts
+        elapsed_s = time.monotonic() - clock
         record = StepRecord(
             step.name,
             step.stage.name,
@@ -129,7 +133,9 @@ class Run:
             tuple(artifact.manifest.digest for artifact in artifacts),
             len(planned.artifacts),
             planned.reason,
-            time.monotonic() - started,
+            started.isoformat(timespec="milliseconds"),
+            _later(started, elapsed_s),
+            elapsed_s,
             sum(artifact.manifest.size_bytes for artifact in artifacts),
             planned.n_shared,
         )
@@ -172,14 +178,18 @@ class Run:
         StoreError
             When the store cannot be written.
         """
-        elapsed_s = round((datetime.now(UTC) - self.started).total_seconds(), 3)
+        elapsed_s = round(time.monotonic() - self._clock, 3)
+        here = place()
         record = {
             "id": self.id,
             "name": self.configuration.name,
             "started": self.started.isoformat(timespec="seconds"),
+            "ended": _later(self.started, elapsed_s),
             "elapsed_s": elapsed_s,
             "observing_s": round(self.observing_s, 3),  # finding and hashing the corpus
             "started_by": started_by,
+            "host": here.host,
+            "user": here.user,
             "configuration": self.configuration.model_dump(mode="json"),
             "sources": [
                 {"path": shard.location, "format": shard.format, "start": shard.start, "stop": shard.stop, "sha256": shard.sha256}
@@ -219,6 +229,11 @@ def read_through(configuration: Configuration, store: Store) -> ReadThrough:
     """
     url = configuration.store.shared
     return ReadThrough(store, SharedStore(url) if url else None)
+
+
+def _later(started: datetime, elapsed_s: float) -> str:
+    """When something ended, in ISO 8601: a clock that was set meanwhile changes nothing."""
+    return (started + timedelta(seconds=elapsed_s)).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,18 @@ def write_whole(target: Path, blocks: Iterable[bytes]) -> None:
         working.unlink(missing_ok=True)
 
 
+def is_gone(host: str, process: int) -> bool | None:
+    """Whether a process has ended; None when that cannot be known from here."""
+    if process < 1 or host != socket.gethostname() or not Path("/proc/self").exists():
+        return None
+    return not Path(f"/proc/{process}").exists()
+
+
 def remove_abandoned(parent: Path) -> None:
     """Remove what processes of this machine that are gone were writing."""
     for path in parent.glob(f".*.{socket.gethostname()}.*"):
         process = path.name.split(".")[-2]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+        if process.isdecimal() and is_gone(socket.gethostname(), int(process)):
             shutil.rmtree(path, ignore_errors=True)
             with contextlib.suppress(OSError):  # a record is a file, not a directory
                 path.unlink(missing_ok=True)

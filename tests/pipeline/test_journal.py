@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted, listening
-from pipeline.journal import JOURNAL, UnfinishedRun, unfinished_runs
+from pipeline.journal import JOURNAL, RunState, UnfinishedRun, unfinished_runs
 from pipeline.run import Run
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
@@ -23,6 +25,9 @@ def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
     path.write_text("".join(sample_lines(60)), encoding="utf-8")
     return path
+
+
+ENDS = {"RunFailed": RunState.FAILED, "RunInterrupted": RunState.INTERRUPTED, "RunStopped": RunState.STOPPED}
 
 
 def new_run(store: Path, *paths: Path, **changes: object) -> Run:
@@ -46,6 +51,7 @@ def last(run: Run) -> dict:
     assert run.store.records(RUNS) == []
     (unfinished,) = unfinished_runs(run.store)
     assert (unfinished.run, unfinished.name) == (run.id, run.configuration.name)
+    assert unfinished.state is ENDS.get(unfinished.last["event"], RunState.KILLED)
     assert unfinished.last == journal(run)[-1]
     return unfinished.last
 
@@ -61,7 +67,8 @@ def test_journal__has_every_event_between_the_start_and_the_end_each_with_its_ti
     assert times == sorted(times)
     assert all(time.utcoffset().total_seconds() == 0 for time in times)
     assert before.replace(microsecond=0) <= times[0] <= times[-1] <= datetime.now(UTC)
-    assert first == {"event": "RunStarted", "run": run.id, "name": "vectors"}
+    here = {"host": socket.gethostname(), "process": os.getpid()}
+    assert first == {"event": "RunStarted", "run": run.id, "name": "vectors", **here}
     kinds = {kind.__name__: kind for kind in (StepStarted, StepAdvanced, StepFinished)}
     assert [kinds[line.pop("event")](**line) for line in lines] == events
     assert end == {"event": "RunFinished", "elapsed_s": run.store.records(RUNS)[0]["elapsed_s"]}
@@ -174,6 +181,16 @@ def test_unfinished_runs__say_how_far_a_killed_run_came(text: Path, tmp_path: Pa
     assert len(run.store.records(RUNS)) == 1
 
 
+def test_unfinished_runs__tell_one_that_goes_on_from_one_on_another_machine(text: Path, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "store", text)
+    with run:
+        run.perform(run.steps[0])
+        (going,) = unfinished_runs(run.store)
+        assert going.state is RunState.GOES_ON
+        assert replace(going, host="another").state is replace(going, host="", process=0).state is RunState.UNKNOWN
+    assert unfinished_runs(run.store)[0].state is RunState.STOPPED
+
+
 def test_unfinished_runs__are_read_without_a_half_last_line_and_without_a_journal(text: Path, tmp_path: Path) -> None:
     run = new_run(tmp_path / "store", text)
     with run:
@@ -186,7 +203,7 @@ def test_unfinished_runs__are_read_without_a_half_last_line_and_without_a_journa
     (run.store.root / RUNS / "1-older").mkdir()
     (run.store.root / RUNS / "1-older" / JOURNAL).write_bytes(b'{"time"')
     assert unfinished_runs(run.store) == [
-        UnfinishedRun(run.id, "vectors", expected),
+        UnfinishedRun(run.id, "vectors", expected, socket.gethostname(), os.getpid()),
         UnfinishedRun("1-older", "", {}),
         UnfinishedRun("0-older", "", {}),
     ]

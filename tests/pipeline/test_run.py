@@ -1,5 +1,6 @@
 """Whole runs: against a slow reference word by word, and the same bytes however the work is cut up and shared out."""
 
+import getpass
 import gzip
 import hashlib
 import itertools
@@ -7,6 +8,8 @@ import json
 import lzma
 import os
 import signal
+import socket
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -366,6 +369,13 @@ def test_finish__leaves_a_record_with_everything_that_was_used(plain: Run, text:
         assert (step["keys"], step["digests"]) == ((artifact.manifest.key,), (artifact.manifest.digest,))
         assert step["size_bytes"] == sum(path.stat().st_size for path in artifact.directory.rglob("*.parquet"))
     assert record["scores"].keys() == {"wordsim353"}
+    assert (record["started_by"], record["host"], record["user"]) == ("a test", socket.gethostname(), getpass.getuser())
+    times = [record["started"], *(step[end] for step in record["steps"] for end in ("started", "ended")), record["ended"]]
+    assert all(time.endswith("+00:00") for time in times)
+    assert times == sorted(times)
+    for whole in (record, *record["steps"]):
+        lasted = datetime.fromisoformat(whole["ended"]) - datetime.fromisoformat(whole["started"])
+        assert lasted.total_seconds() == pytest.approx(whole["elapsed_s"], abs=2)  # the start of a run is in whole seconds
 
 
 def test_run__keeps_finished_steps_when_a_later_one_fails(text: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.artifacts import ProgressArtifacts
+from flows.openlineage.backend import telling
 from flows.report import run_report, score_rows
 from pipeline.configuration import Configuration
 from pipeline.events import listening
@@ -30,15 +31,17 @@ def train_word_vectors(configuration: Configuration) -> dict[str, Any]:
     Corpus2VecError
         Whatever a step finds wrong. What was finished before is kept, and the next run goes on from there.
     """
+    started_by = f"prefect flow run {flow_run.id}"
     with (
         DaskWorkers(configuration.cluster) as workers,
         Run(configuration, Store(Path(configuration.store.path)), workers) as run,
         ProgressArtifacts() as progress,
         listening(progress),
+        telling(run, started_by),
     ):
         for step in run.steps:
             perform(run, step)
-        record = run.finish(started_by=f"prefect flow run {flow_run.id}")
+        record = run.finish(started_by)
     create_table_artifact(
         key="scores", table=score_rows(run.made["evaluate"][0]), description=f"Scores of {record['name']}, run {record['id']}"
     )

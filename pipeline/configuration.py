@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.addresses import events_address
 from pipeline.choices import (
     AnalogyMethod,
     Broken,
@@ -374,6 +375,13 @@ class StoreSection(Section):
     """Where others share theirs: s3://BUCKET/PATH or file:///DIRECTORY. What is there is not made again; push and pull go there."""
 
 
+class Lineage(Section):
+    """Whom to tell what is made from what. Changes no byte of any result."""
+
+    openlineage: Annotated[str, AfterValidator(events_address)] = ""
+    """Where OpenLineage events go: a file, https://host (to /api/v1/lineage) or https://host/path. Empty: where OPENLINEAGE_URL says."""
+
+
 class Cluster(Section):
     """How to run. Changes no byte of any result, unless train.mode is shared."""
 
@@ -405,6 +413,7 @@ class Configuration(Section):
     ppmi: Ppmi = Ppmi()
     evaluate: Evaluate = Evaluate()
     store: StoreSection = StoreSection()
+    lineage: Lineage = Lineage()
     cluster: Cluster = Cluster()
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.addresses import redacted
 from pipeline.configuration import Configuration, is_path, is_url
 from pipeline.configured_files import ENGLISH
 from pipeline.errors import ConfigurationError
@@ -111,8 +112,8 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         found = values.get(name)
         return found if isinstance(found, dict) else {}
 
-    sections = ("corpus", "tokenize", "phrases", "train", "evaluate", "store")
-    corpus, tokenize, phrases, train, evaluate, store = map(section, sections)
+    sections = ("corpus", "tokenize", "phrases", "train", "evaluate", "store", "lineage")
+    corpus, tokenize, phrases, train, evaluate, store, lineage = map(section, sections)
     if isinstance(corpus.get("paths"), str):
         corpus["paths"] = [corpus["paths"]]
     if isinstance(corpus.get("paths"), list):
@@ -125,7 +126,7 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         if isinstance(evaluate.get(key), list):
             evaluate[key] = [anchor(name) if is_path(name) else name for name in evaluate[key]]
     files = ((tokenize, "tokenizer_file"), (tokenize, "stop_words"), (phrases, "connector_words"), (train, "initial"))
-    for of_section, key in files:
+    for of_section, key in (*files, (lineage, "openlineage")):
         if of_section.get(key) and of_section[key] != ENGLISH:
             of_section[key] = anchor(of_section[key])
     if "path" in store:
@@ -149,7 +150,7 @@ def _explain(details: ErrorDetails, where: str) -> ConfigurationError:
     return ConfigurationError(
         "A configuration value cannot be used.",
         where=f"{where}, key {key}" if key else where,
-        got=repr(details["input"])[:100] if not isinstance(details["input"], dict | BaseModel) else "",
+        got=redacted(repr(details["input"]))[:100] if not isinstance(details["input"], dict | BaseModel) else "",
         expected=details["msg"].removeprefix("Value error, ").removeprefix("Input should be "),
         remedy=f"{key}: {meaning}" if meaning else "",
     )

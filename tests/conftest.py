@@ -45,7 +45,8 @@ class Finished:
 
 def environment_of(home: Path) -> dict[str, str]:
     """An environment in which nothing of the person who runs the tests is set."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "DASK", "CORPUS2VEC", "COLUMNS"))}
+    ours = ("PREFECT", "DASK", "CORPUS2VEC", "COLUMNS", "OPENLINEAGE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"HOME": str(home), "COLUMNS": "160"}
 
 

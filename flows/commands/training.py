@@ -21,6 +21,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     Killed or interrupted, the same command goes on after the last finished step, in training from the newest checkpoint.
     Progress is in STORE/runs/RUN/progress.jsonl too.
     """
+    from flows.openlineage.backend import require_client
     from flows.quiet import prepare_environment
     from flows.server import temporary_server
     from pipeline.corpus import find_inputs
@@ -29,6 +30,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
     from pipeline.storage.store import Store
 
     configuration = configuration_of(config, overrides, store)
+    require_client(configuration)
     find_inputs(configuration)  # what is missing is said at once, not after Prefect has started
     read_through(configuration, Store(Path(configuration.store.path)))
     home = Store(Path(configuration.store.path)).make_directory(".prefect")

@@ -13,7 +13,7 @@ from gensim.models import KeyedVectors
 from pipeline.models import find_model
 from pipeline.storage.store import Store
 from pipeline.vectors import read_vectors
-from tests.conftest import Finished, Project, environment_of, new_project
+from tests.conftest import Finished, Project, environment_of, free_port, new_project
 
 STEPS = ["snapshot", "tokenize", "vocabulary", "pairs", "train", "evaluate"]
 
@@ -64,6 +64,18 @@ def test_train__a_second_time_reuses_every_artifact_and_says_so(trained: tuple[P
     assert finished_steps(again) == dict.fromkeys(STEPS, True)
     assert [step["digests"] for step in again.events[-1]["steps"]] == [step["digests"] for step in first.events[-1]["steps"]]
     assert all(step["reason"] == "same parameters, same inputs" for step in again.events[-1]["steps"])
+
+
+def test_train__tells_openlineage_and_says_once_when_nobody_listens(trained: tuple[Project, Finished], tmp_path: Path) -> None:
+    told = trained[0].train(f"lineage.openlineage={tmp_path}/events.jsonl")
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["eventType"] for event in events] == ["START", *["START", "COMPLETE"] * len(STEPS), "COMPLETE"]
+    (started_by,) = [tag["value"] for tag in events[0]["run"]["facets"]["tags"]["tags"] if tag["key"] == "started_by"]
+    assert started_by == told.events[-1]["started_by"]
+    alone = trained[0].train(f"lineage.openlineage=http://127.0.0.1:{free_port()}")
+    assert (alone.exit_code, alone.err) == (0, "")
+    (warning,) = [event["message"] for event in alone.events if event["event"] == "RunWarned"]
+    assert warning.startswith("OpenLineage is not told ")
 
 
 def test_train__with_other_training_parameters_reruns_only_training_and_evaluation(trained: tuple[Project, Finished]) -> None:

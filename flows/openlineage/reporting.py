@@ -1,0 +1,124 @@
+"""Tells an OpenLineage backend what a run does, and never keeps the run waiting: a thread of its own makes and sends the events.
+
+A backend that fails, hangs or is not there loses events, which is one warning. After three events in a row that could not be sent no more
+are tried; a run that has ended waits some seconds for the rest.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from openlineage.client import OpenLineageClient
+from openlineage.client.event_v2 import RunEvent, RunState
+
+from flows.openlineage.events import Events
+from pipeline.addresses import redacted
+from pipeline.events import Event, RunWarned, StepFinished, StepStarted, emit
+from pipeline.run import Run, StepRecord
+from pipeline.stage import Step
+from pipeline.storage.artifact import Artifact
+
+SECONDS_TO_END = 5.0  # how long a finished run waits
+SECONDS_TO_BREAK_OFF = 1.0  # how long one that is interrupted does
+LARGEST_BACKLOG = 1000  # events that wait; a run has two for each step
+FAILURES_TO_GIVE_UP = 3
+
+
+class Report:
+    """A listener that tells what the run does while it is open. Use it in `with`, inside that of the run.
+
+    Parameters
+    ----------
+    client
+        Sends the events.
+    run
+        The run that they are of.
+    started_by
+        Who or what started it.
+    """
+
+    def __init__(self, client: OpenLineageClient, run: Run, started_by: str) -> None:
+        self._client, self._run = client, run
+        self._events = Events(run, started_by)
+        self._steps = {step.name: step for step in run.steps}
+        self._under_way: Step | None = None
+        self._queue: SimpleQueue[Callable[[], RunEvent] | None] = SimpleQueue()  # None: no more will come
+        self._thread = threading.Thread(target=self._send_all, name="openlineage", daemon=True)
+        self._n_told = self._n_sent = 0
+        self._problem = ""
+        self._warned = False
+
+    def __call__(self, event: Event) -> None:
+        """Have one event told, if a step begins or ends with it."""
+        match event:
+            case StepStarted() if event.step in self._steps:
+                self._start(self._steps[event.step], datetime.now(UTC))
+            case StepFinished() if event.step in self._steps:
+                step, record = self._steps[event.step], self._run.records[-1]
+                if self._under_way is None:  # it is reused, and computes nothing
+                    self._start(step, datetime.fromisoformat(record.started))
+                self._end_step(RunState.COMPLETE, step, record)
+            case _:
+                return
+        self._warn()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._tell(partial(self._events.of_run, RunState.START, self._run.started))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        interrupted = error is not None and not isinstance(error, Exception)
+        whole = error is None and len(self._run.records) == len(self._run.steps)
+        state = RunState.COMPLETE if whole else RunState.FAIL if isinstance(error, Exception) else RunState.ABORT
+        if self._under_way:
+            self._end_step(state, self._under_way, None, error)
+        self._tell(partial(self._events.of_run, state, datetime.now(UTC), error))
+        self._queue.put(None)
+        patience = SECONDS_TO_BREAK_OFF if interrupted else SECONDS_TO_END
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            self._problem = self._problem or f"no answer in {patience:.0f} s"
+        self._warn(at_end=True)
+
+    def _start(self, step: Step, at: datetime) -> None:
+        self._under_way = step
+        self._tell(partial(self._events.of_step, RunState.START, at, step, self._read_by(step)))
+
+    def _end_step(self, state: RunState, step: Step, record: StepRecord | None, error: BaseException | None = None) -> None:
+        at = datetime.fromisoformat(record.ended) if record else datetime.now(UTC)
+        self._under_way = None
+        self._tell(partial(self._events.of_step, state, at, step, self._read_by(step), record, error))
+
+    def _read_by(self, step: Step) -> tuple[Artifact, ...]:
+        return tuple(artifact for earlier in step.reads.values() for artifact in self._run.made.get(earlier, ()))
+
+    def _tell(self, make: Callable[[], RunEvent]) -> None:
+        self._n_told += 1
+        if self._queue.qsize() < LARGEST_BACKLOG:
+            self._queue.put(make)
+
+    def _send_all(self) -> None:
+        n_failed = 0  # in a row
+        while (make := self._queue.get()) is not None:
+            if n_failed == FAILURES_TO_GIVE_UP:
+                continue
+            try:
+                self._client.emit(make())
+                self._n_sent += 1
+                n_failed = 0
+            except Exception as error:  # whatever the client, or its backend, finds wrong
+                n_failed += 1
+                self._problem = self._problem or f"{type(error).__name__}: {redacted(str(error)).partition(chr(10))[0]}"
+        self._client.close(SECONDS_TO_END)
+
+    def _warn(self, at_end: bool = False) -> None:
+        """Once, from the thread that computes: a display hears no other. At the end it is known how much is missing."""
+        if self._problem and not self._warned:
+            self._warned = True
+            missing = f"{self._n_told - self._n_sent} of {self._n_told} events" if at_end else "all"
+            emit(RunWarned(f"OpenLineage is not told {missing} of this run: {self._problem}"))

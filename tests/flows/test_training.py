@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ print(json.dumps({
     "flow": flow.name,
     "states": [run.state.type.value for run in runs],
     "parameters": runs[0].parameters,
+    "states_of_tasks": [sorted({task.state.name for task in some}) for some in tasks],
     "tasks": [[[task.name, task.task_key, task.state.type.value, task.task_inputs == {}, task.cache_key] for task in
         sorted(some, key=lambda task: task.start_time)] for some in tasks],
     "artifacts": {artifact.key: [artifact.type, artifact.data, artifact.description] for artifact in artifacts},
@@ -91,6 +93,7 @@ def test_flow__has_the_typed_configuration_as_its_parameter(seen: dict[str, Any]
 def test_flow__leaves_freshness_to_the_store_alone(seen: dict[str, Any]) -> None:
     """The second run reaches every task, no task has a cache key or inputs, and Prefect keeps no results."""
     assert seen["reused"] == [1] * 7
+    assert seen["states_of_tasks"] == [["Completed"], ["Cached"]]
     assert seen["n_events"] > 2 * len(STEPS)
     assert all(without_inputs and cache_key is None for tasks in seen["tasks"] for _, _, _, without_inputs, cache_key in tasks)
     assert seen["persisted"] == []
@@ -127,6 +130,34 @@ def test_flow__makes_a_report_of_the_run(seen: dict[str, Any]) -> None:
     for step in STEPS:
         assert any(line.startswith(f"| {step} | computed | nothing like it in the store yet |") for line in lines), step
     assert f"| wordsim353 | {record['scores']['wordsim353']:.4f} |" in lines
+
+
+def test_command__makes_assets_with_the_keys_and_digests_of_the_store(trained: tuple[Project, Finished], prefect_api_url: str) -> None:
+    """The first run made all of them; runs that reused everything made none."""
+    project, finished = trained
+    project.train()
+    record, steps = finished.events[-1], [name for name in STEPS if name != "phrases-1"]
+    wanted = {"filter": {"event": {"name": ["prefect.asset.materialization.succeeded"]}}}
+    for _ in range(300):  # the server takes events in by and by
+        found = httpx.post(f"{prefect_api_url}/events/filter", json=wanted).json()["events"]
+        made = [event for event in found if event["payload"]["run"] == record["id"]]
+        if len(made) == len(steps):
+            break
+        time.sleep(0.1)
+    assert {event["resource"]["prefect.resource.id"] for event in made} == {f"corpus2vec://small/{step}" for step in steps}
+    events = {event["resource"]["prefect.resource.id"].rpartition("/")[2]: event for event in made}
+    for step in record["steps"]:
+        payload = events[step["step"]]["payload"]
+        assert payload["keys"] == [f"{step['stage']}/{key}" for key in step["keys"]]
+        assert payload["digests"] == step["digests"]
+        assert (payload["bytes"], payload["store"]) == (step["size_bytes"], str(project.store))
+        assert payload["rows"] > 0
+    related = [one["prefect.resource.id"] for one in events["train"]["related"] if one["prefect.resource.role"] == "asset"]
+    assert sorted(related) == ["corpus2vec://small/pairs", "corpus2vec://small/vocabulary"]
+    runs = [json.loads(path.read_text())["id"] for path in project.store.glob("runs/*/record.json")]
+    reused = {run for run in runs if all(line["reused"] for line in project.journal(run) if line["event"] == "StepFinished")}
+    assert reused
+    assert not [event for event in found if event["payload"]["run"] in reused]
 
 
 def test_command__is_found_on_the_running_server_with_its_task_runs(trained: tuple[Project, Finished], prefect_api_url: str) -> None:

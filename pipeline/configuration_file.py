@@ -9,7 +9,6 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.addresses import redacted
 from pipeline.configuration import Configuration, is_path, is_url
 from pipeline.configured_files import ENGLISH
 from pipeline.errors import ConfigurationError
@@ -150,7 +149,7 @@ def _explain(details: ErrorDetails, where: str) -> ConfigurationError:
     return ConfigurationError(
         "A configuration value cannot be used.",
         where=f"{where}, key {key}" if key else where,
-        got=redacted(repr(details["input"]))[:100] if not isinstance(details["input"], dict | BaseModel) else "",
+        got=repr(details["input"])[:100] if not isinstance(details["input"], dict | BaseModel) else "",
         expected=details["msg"].removeprefix("Value error, ").removeprefix("Input should be "),
         remedy=f"{key}: {meaning}" if meaning else "",
     )

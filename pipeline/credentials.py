@@ -11,7 +11,21 @@ from urllib.parse import parse_qsl
 from pipeline.errors import ConfigurationError
 
 _WITH_CONTAINER = ("abfs", "abfss")  # abfss://container@account/path
+_USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s@'\"]*)@")
 _SECRET = ("key", "secret", "token", "pass", "pwd", "auth", "credential", "sig")  # in names of options
+
+
+_OPTION = re.compile(rf"(?i)([?&#][^=&\s]*(?:{'|'.join(_SECRET)})[^=&\s]*=)[^&\s'\"]+")
+
+
+def redacted(text: str) -> str:
+    """The text without what its URLs hold of credentials: for messages of other people's programs, which nobody could refuse before."""
+    return _OPTION.sub(r"\1***", _USER.sub(_without_user, text))
+
+
+def _without_user(found: re.Match[str]) -> str:
+    scheme, user = found.groups()
+    return found[0] if scheme.lower() in _WITH_CONTAINER and ":" not in user else f"{scheme}://"
 
 
 def refuse_credentials(url: str, where: str) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from pipeline.addresses import redacted
 from pipeline.configuration import Configuration
+from pipeline.credentials import redacted
 from pipeline.errors import ConfigurationError
 from pipeline.events import RunWarned, emit, listening
 

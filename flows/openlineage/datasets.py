@@ -19,7 +19,7 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 
-from pipeline.addresses import redacted
+from pipeline.credentials import redacted
 from pipeline.sources.shard import SourceShard
 from pipeline.storage.artifact import Artifact, Link
 from pipeline.storage.store import KEY_LETTERS

@@ -32,7 +32,7 @@ from openlineage.client.uuid import generate_static_uuid
 from pydantic import BaseModel
 
 from flows.openlineage.datasets import Datasets
-from pipeline.addresses import redacted
+from pipeline.credentials import redacted
 from pipeline.environment import environment
 from pipeline.errors import Corpus2VecError
 from pipeline.run import Run, StepRecord

@@ -16,7 +16,7 @@ from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import RunEvent, RunState
 
 from flows.openlineage.events import Events
-from pipeline.addresses import redacted
+from pipeline.credentials import redacted
 from pipeline.events import Event, RunWarned, StepFinished, StepStarted, emit
 from pipeline.run import Run, StepRecord
 from pipeline.stage import Step

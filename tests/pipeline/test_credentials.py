@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 import pipeline.environment
 from pipeline.configuration import Configuration, Corpus
 from pipeline.configuration_file import parse_configuration
-from pipeline.credentials import refuse_credentials
+from pipeline.credentials import redacted, refuse_credentials
+from pipeline.environment import environment
 from pipeline.errors import ConfigurationError
 
 SECRET = "hidden"
@@ -64,6 +67,25 @@ def test_configuration__made_of_sections_refuses_credentials_too() -> None:
 @pytest.mark.parametrize("url", WITHOUT)
 def test_refuse_credentials__lets_through_what_has_none(url: str) -> None:
     refuse_credentials(url, "a test")
+
+
+@pytest.mark.parametrize("url", WITH_CREDENTIALS)
+def test_redacted__leaves_nothing_secret(url: str) -> None:
+    """Wherever in a message it stands."""
+    for text in (url, f"cannot read {url}: denied", f"'{url}'"):
+        assert SECRET not in redacted(text)
+        assert "AKIA" not in redacted(text)
+    assert redacted(f"{url} is not there.").endswith(" is not there.")
+
+
+@pytest.mark.parametrize("url", WITHOUT)
+def test_redacted__leaves_what_has_none(url: str) -> None:
+    assert redacted(f"cannot read {url}: denied") == f"cannot read {url}: denied"
+
+
+@given(st.text("abc:/@?&=. ", max_size=30))
+def test_redacted__changes_nothing_a_second_time(text: str) -> None:
+    assert redacted(redacted(text)) == redacted(text)
 
 
 def test_environment__has_nothing_of_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-import pipeline.environment
+from pipeline import environment as environment_module
 from pipeline.configuration import Configuration, Corpus
 from pipeline.configuration_file import parse_configuration
 from pipeline.credentials import redacted, refuse_credentials
@@ -91,7 +91,6 @@ def test_redacted__changes_nothing_a_second_time(text: str) -> None:
 def test_environment__has_nothing_of_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_SECRET_ACCESS_KEY", "PREFECT_API_KEY", "GIT_AUTHOR_NAME", "HOSTNAME"):
         monkeypatch.setenv(name, SECRET)
-    for function in vars(pipeline.environment).values():  # as in a process that has not looked yet
-        if hasattr(function, "cache_clear"):
-            function.cache_clear()
-    assert SECRET not in repr(pipeline.environment.environment())
+    for part in vars(environment_module).values():  # what was found before is forgotten
+        getattr(part, "cache_clear", bool)()
+    assert SECRET not in repr(environment())

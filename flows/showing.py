@@ -60,6 +60,8 @@ def last_words(line: dict[str, Any]) -> str:
             return f"{step} {n_done / max(1, n_total):.0%}"
         case {"event": "StepFinished", "step": step}:
             return f"{step} finished"
+        case {"event": "RunWaits", "reason": reason}:
+            return f"waits: {reason}"
         case {"event": "RunFailed", "error": error}:
             return f"failed: {error.partition(chr(10))[0]}"
         case {"event": "RunInterrupted"}:

@@ -1,10 +1,12 @@
 """The journal of a run: one JSON line in `<store>/runs/<run>/progress.jsonl` for everything that happens, as it happens.
 
 It is for people and programs that look on (`tail -f`), and says how far a run came that did not finish. Nothing is computed from it, so a
-journal that cannot be written stops no run.
+journal that cannot be written stops no run. While the run goes on its directory is locked, so that everybody can see that it does.
 """
 
+import contextlib
 import json
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +14,14 @@ from typing import Any
 
 from pipeline.errors import Corpus2VecError, StoreError
 from pipeline.events import Event, RunWarned, emit, values_of
+from pipeline.storage.atomic import SECONDS_SILENT, seconds_silent
+from pipeline.storage.locks import LockedError, exclusive, is_locked
 from pipeline.storage.store import RUNS, Store
 
 JOURNAL = "progress.jsonl"
 TAIL_BYTES = 65_536  # the last line is in there, whatever an error had to say
+SECONDS_TO_LOCK = 5.0  # of somebody who looks whether it is locked, which takes no time
+ENDINGS = ("RunFinished", "RunFailed", "RunInterrupted", "RunStopped")
 
 
 class Journal:
@@ -24,6 +30,7 @@ class Journal:
     def __init__(self, store: Store, run: str, name: str) -> None:
         self.store, self.run, self.name = store, run, name
         self._begun = self._over = False
+        self._lock = contextlib.ExitStack()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
@@ -47,14 +54,17 @@ class Journal:
         if self._begun:
             self._write(values)
         self._over = True
+        self._lock.close()
 
     def _write(self, values: dict[str, Any]) -> None:
         if self._over:
             return
         try:
             if not self._begun:
-                self._append({"event": "RunStarted", "run": self.run, "name": self.name})
+                self._append({"event": "RunStarted", "run": self.run, "name": self.name, "host": socket.gethostname()})
                 self._begun = True
+                with contextlib.suppress(LockedError):
+                    self._lock.enter_context(exclusive(self.store.root / RUNS / self.run, SECONDS_TO_LOCK))
             self._append(values)
         except (StoreError, OSError) as error:
             self._over = True
@@ -73,6 +83,7 @@ class UnfinishedRun:
     run: str
     name: str  # of its model; empty when the journal does not say
     last: dict[str, Any]  # the last whole line; empty when there is none
+    goes_on: bool = False  # as far as that can be known: on another machine it does when its journal has grown within a day
 
 
 def unfinished_runs(store: Store) -> list[UnfinishedRun]:
@@ -89,7 +100,15 @@ def _read_journal(directory: Path) -> UnfinishedRun:
     except OSError:
         return UnfinishedRun(directory.name, "", {})
     last = next((values for line in reversed(lines) if (values := _parsed(line))), {})
-    return UnfinishedRun(directory.name, str(_parsed(first).get("name", "")), last)
+    begun = _parsed(first)
+    here = socket.gethostname()
+    goes_on = last.get("event") not in ENDINGS and _goes_on(directory, begun.get("host", here) == here)
+    return UnfinishedRun(directory.name, str(begun.get("name", "")), last, goes_on)
+
+
+def _goes_on(directory: Path, is_here: bool) -> bool:
+    locked = is_locked(directory)
+    return bool(locked) or ((not is_here or locked is None) and seconds_silent(directory) <= SECONDS_SILENT)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

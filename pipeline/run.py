@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -12,7 +13,7 @@ from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.environment import environment
-from pipeline.events import StepFinished, StepStarted, emit, listening
+from pipeline.events import RunWaits, StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
@@ -21,7 +22,9 @@ from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
 from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.locks import shared
 from pipeline.storage.registry import Registry
+from pipeline.storage.sequence import next_id
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace, Workers, use_allocator
 
@@ -43,6 +46,8 @@ class StepRecord:
 class Run:
     """One walk over the chain: in a `with`, which keeps the journal, `perform` the steps in order, then `finish`.
 
+    From its making to the end of the `with` it holds the store: nothing that it has found there is removed.
+
     Raises
     ------
     ConfigurationError, InputError
@@ -53,22 +58,24 @@ class Run:
         use_allocator()
         # Absolute, because workers may have another working directory.
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
-        self.started = datetime.now(UTC)
-        self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
-        store.remove_abandoned()
+        self.started, self._began = datetime.now(UTC), time.monotonic()
+        self._stack = contextlib.ExitStack()
+        self._is_held = self._stack.enter_context(_held(self.store))
+        self.id = next_id(self.store.places(RUNS), self.started, uuid4().hex[:6])
+        self.store.remove_abandoned()
         digests = Digests(self.store, configuration.corpus)
         self.observed = observe(configuration, digests)
         plans = plan(configuration, self.store, self.observed)
         refuse_absurd(configuration, plans)
         digests.remember()
         # What is there already is not looked for twice: of 1,000 small files that takes a third of the time.
-        self._reused = {planned.step.name: planned for planned in plans if planned.reused}
-        self.observing_s = (datetime.now(UTC) - self.started).total_seconds()
+        # What was found in a store that nobody held may be gone.
+        self._reused = {planned.step.name: planned for planned in plans if planned.reused and self._is_held}
+        self.observing_s = time.monotonic() - self._began
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
         self.records: list[StepRecord] = []
         self.journal = Journal(self.store, self.id, configuration.name)
-        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(listening(self.journal))
@@ -89,9 +96,15 @@ class Run:
             Whatever the stage or the store finds wrong. What was finished before stays finished.
         """
         started = time.monotonic()
+        if not self._is_held:  # there was no store yet
+            self.store.make_directory("")
+            self._stack.enter_context(_held(self.store))
+            self._is_held = True
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
         planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self.store)
-        artifacts = planned.artifacts if planned.reused else self._build(planned, inputs)
+        artifacts, n_reused = (planned.artifacts, len(planned.artifacts)) if planned.reused else self._build(planned, inputs)
+        n_meanwhile = n_reused - len(planned.artifacts)
+        reason = planned.reason + (f"; {n_meanwhile} made elsewhere meanwhile" if n_meanwhile else "")
         step.stage.check(self.configuration, self.observed, artifacts)
         self.made[step.name] = artifacts
         record = StepRecord(
@@ -99,13 +112,13 @@ class Run:
             step.stage.name,
             tuple(artifact.manifest.key for artifact in artifacts),
             tuple(artifact.manifest.digest for artifact in artifacts),
-            len(planned.artifacts),
-            planned.reason,
+            n_reused,
+            reason,
             time.monotonic() - started,
             sum(artifact.manifest.size_bytes for artifact in artifacts),
         )
         self.records.append(record)
-        emit(StepFinished(step.name, planned.reused, record.elapsed_s, record.size_bytes, summarize(artifacts)))
+        emit(StepFinished(step.name, n_reused == len(artifacts), record.elapsed_s, record.size_bytes, summarize(artifacts)))
         return record
 
     def finish(self, started_by: str) -> dict[str, Any]:
@@ -116,7 +129,7 @@ class Run:
         StoreError
             When the store cannot be written.
         """
-        elapsed_s = round((datetime.now(UTC) - self.started).total_seconds(), 3)
+        elapsed_s = round(time.monotonic() - self._began, 3)
         record = {
             "id": self.id,
             "name": self.configuration.name,
@@ -140,18 +153,28 @@ class Run:
         self.journal.finish(elapsed_s)
         return record
 
-    def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[Artifact, ...]:
+    def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[tuple[Artifact, ...], int]:
+        """The artifacts of a step, and how many of them were not built by this run."""
         step = planned.step
         emit(StepStarted(step.name, planned.reason))
         missing = list({one.key: one for one in planned.wanted if not one.found}.values())  # the same text may be there twice
         if step.stage.on_workers:
             tasks = [_Task(self.store, step, one, inputs) for one in missing]
             progress = Progress(step.name, len(tasks), "shards")
-            built = self.workers.map(build_on_worker, tasks, lambda made: progress.advance(1, made.manifest.measures["tokens"]))
+            self._tell_of_others(step, missing)
+            built = self.workers.map(build_on_worker, tasks, lambda made: progress.advance(1, made.artifact.manifest.measures["tokens"]))
         else:
-            built = [build_artifact(self.store, step, one, inputs, self.workers) for one in missing]
-        by_key = {artifact.manifest.key: artifact for artifact in (*planned.artifacts, *built)}
-        return tuple(by_key[one.key] for one in planned.wanted)
+            built = [find_or_build(self.store, step, one, inputs, self.workers) for one in missing]
+        artifacts = (*planned.artifacts, *(one.artifact for one in built))
+        by_key = {artifact.manifest.key: artifact for artifact in artifacts}
+        keys_built = {one.artifact.manifest.key for one in built if one.is_new}
+        return tuple(by_key[one.key] for one in planned.wanted), sum(one.key not in keys_built for one in planned.wanted)
+
+    def _tell_of_others(self, step: Step, missing: list[Wanted]) -> None:
+        """Say now what the workers, whose events nobody hears, may have to wait for."""
+        n_others = sum(self.store.is_being_made(step.stage.name, one.key) for one in missing)
+        if n_others:
+            emit(RunWaits(f"another process makes {n_others} of the {len(missing)} artifacts of {step.name}; they are not made twice"))
 
 
 @dataclass(frozen=True)
@@ -164,11 +187,40 @@ class _Task:
     inputs: Inputs
 
 
-def build_on_worker(task: _Task) -> Artifact:
+@dataclass(frozen=True)
+class Obtained:
+    """An artifact that was wanted."""
+
+    artifact: Artifact
+    is_new: bool  # it was not there
+
+
+def build_on_worker(task: _Task) -> Obtained:
     """Build one artifact where this is called, without other workers. A task that is done again finds what it made before."""
-    return task.store.find(task.step.stage.name, task.wanted.key) or build_artifact(
-        task.store, task.step, task.wanted, task.inputs, InPlace()
-    )
+    return find_or_build(task.store, task.step, task.wanted, task.inputs, InPlace())
+
+
+def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Obtained:
+    """Build one artifact, unless it is there, or somebody else makes it just now: then wait for that.
+
+    Nothing else is waited for while this is built, so processes cannot wait for each other in a circle.
+
+    Raises
+    ------
+    Corpus2VecError
+        As `build_artifact`.
+    """
+    stage, name = step.stage.name, f"{step.stage.name}/{wanted.key[:12]}"
+    with store.making(stage, wanted.key, lambda: emit(RunWaits(f"another process makes {name}, which is not made twice"))):
+        found = store.find(stage, wanted.key)
+        return Obtained(found or build_artifact(store, step, wanted, inputs, workers), found is None)
+
+
+@contextlib.contextmanager
+def _held(store: Store) -> Iterator[bool]:
+    """In the body nothing is removed from the store, of which there may be nothing yet; whether it is held."""
+    with shared(store.root, lambda: emit(RunWaits("gc removes what nobody needs"))) as held:
+        yield held
 
 
 def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Artifact:
@@ -224,5 +276,6 @@ def evaluate_model(store: Store, vectors: Artifact, configuration: Configuration
     step = next(step for step in chain(configuration) if step.name == "evaluate")
     observed = Observed((), find_evaluation_files(configuration.evaluate))
     inputs = {"vectors": (vectors,)}
-    (wanted,) = plan_step(step, observed, inputs, store).wanted
-    return wanted.found or build_artifact(store, step, wanted, inputs, InPlace())
+    with _held(store):
+        (wanted,) = plan_step(step, observed, inputs, store).wanted
+        return wanted.found or find_or_build(store, step, wanted, inputs, InPlace()).artifact

@@ -2,10 +2,15 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
+import time
 import uuid
 from pathlib import Path
+
+_WORKING = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}")
+SECONDS_SILENT = 86_400.0  # after so long what a process elsewhere was writing counts as abandoned
 
 
 def working_path(target: Path) -> Path:
@@ -25,8 +30,43 @@ def sync(path: Path) -> None:
 def remove_abandoned(parent: Path) -> None:
     """Remove what processes of this machine that are gone were writing."""
     for path in parent.glob(f".*.{socket.gethostname()}.*"):
-        process = path.name.split(".")[-2]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # a record is a file, not a directory
-                path.unlink(missing_ok=True)
+        if is_abandoned(path):
+            remove(path)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether this is a hidden name of `working_path` whose process is gone, or on another machine and has been silent for a day."""
+    found = _WORKING.fullmatch(path.name)
+    if not found:
+        return False
+    if path.name.endswith(f".{socket.gethostname()}.{found[1]}{path.name[-9:]}") and Path("/proc/self").exists():
+        return not Path("/proc", found[1]).exists()
+    return seconds_silent(path) > SECONDS_SILENT
+
+
+def seconds_silent(path: Path) -> float:
+    """Seconds since the last change of a file, or of a directory or something in it; of a time to come, until then."""
+    found = [0.0]
+    with contextlib.suppress(OSError):  # something has gone, so somebody is at work there
+        found = [abs(time.time() - one.stat(follow_symlinks=False).st_mtime) for one in (path, *path.rglob("*"))]
+    return min(found)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a directory: it is gone in one step, then bit by bit under a hidden name.
+
+    Raises
+    ------
+    OSError
+        When it is not there, or its directory cannot be written.
+    """
+    working = working_path(path)
+    path.rename(working)
+    remove(working)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all that is in it, as far as that can be done."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):  # a file, or a link to a directory
+        path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_journal__has_every_event_between_the_start_and_the_end_each_with_its_ti
     assert times == sorted(times)
     assert all(time.utcoffset().total_seconds() == 0 for time in times)
     assert before.replace(microsecond=0) <= times[0] <= times[-1] <= datetime.now(UTC)
-    assert first == {"event": "RunStarted", "run": run.id, "name": "vectors"}
+    assert first == {"event": "RunStarted", "run": run.id, "name": "vectors", "host": socket.gethostname()}
     kinds = {kind.__name__: kind for kind in (StepStarted, StepAdvanced, StepFinished)}
     assert [kinds[line.pop("event")](**line) for line in lines] == events
     assert end == {"event": "RunFinished", "elapsed_s": run.store.records(RUNS)[0]["elapsed_s"]}

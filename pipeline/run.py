@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -22,7 +21,7 @@ from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
 from pipeline.storage.artifact import Artifact, Manifest
-from pipeline.storage.locks import shared
+from pipeline.storage.locks import using
 from pipeline.storage.registry import Registry
 from pipeline.storage.sequence import next_id
 from pipeline.storage.store import RUNS, Store
@@ -60,7 +59,7 @@ class Run:
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
         self.started, self._began = datetime.now(UTC), time.monotonic()
         self._stack = contextlib.ExitStack()
-        self._is_held = self._stack.enter_context(_held(self.store))
+        self._is_held = self._stack.enter_context(using(self.store.root))
         self.id = next_id(self.store.places(RUNS), self.started, uuid4().hex[:6])
         self.store.remove_abandoned()
         digests = Digests(self.store, configuration.corpus)
@@ -98,7 +97,7 @@ class Run:
         started = time.monotonic()
         if not self._is_held:  # there was no store yet
             self.store.make_directory("")
-            self._stack.enter_context(_held(self.store))
+            self._stack.enter_context(using(self.store.root))
             self._is_held = True
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
         planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self.store)
@@ -216,13 +215,6 @@ def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, work
         return Obtained(found or build_artifact(store, step, wanted, inputs, workers), found is None)
 
 
-@contextlib.contextmanager
-def _held(store: Store) -> Iterator[bool]:
-    """In the body nothing is removed from the store, of which there may be nothing yet; whether it is held."""
-    with shared(store.root, lambda: emit(RunWaits("gc removes what nobody needs"))) as held:
-        yield held
-
-
 def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Artifact:
     """Build one artifact and commit it to the store.
 
@@ -276,6 +268,6 @@ def evaluate_model(store: Store, vectors: Artifact, configuration: Configuration
     step = next(step for step in chain(configuration) if step.name == "evaluate")
     observed = Observed((), find_evaluation_files(configuration.evaluate))
     inputs = {"vectors": (vectors,)}
-    with _held(store):
+    with using(store.root):
         (wanted,) = plan_step(step, observed, inputs, store).wanted
         return wanted.found or find_or_build(store, step, wanted, inputs, InPlace()).artifact

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pipeline.events import RunWaits, emit
+
 SECONDS_BETWEEN_TRIES = 0.1
 SUFFIX = ".lock"
 
@@ -22,18 +24,18 @@ class LockedError(Exception):
 
 
 @contextlib.contextmanager
-def shared(directory: Path, on_wait: Callable[[], None]) -> Iterator[bool]:
-    """In the body nobody has the directory exclusively; `on_wait` is called once if that takes waiting.
+def using(directory: Path) -> Iterator[bool]:
+    """In the body nothing is removed from a store: others may use it too, but not collect what nobody needs. Waits while somebody does.
 
     Yields whether it is locked: it is not when there is no such directory, or no lock on this file system.
     """
     with _opened(directory, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        yield _wait(descriptor, fcntl.LOCK_SH, on_wait)
+        yield _wait(descriptor, fcntl.LOCK_SH, lambda: emit(RunWaits("gc removes what nobody needs")))
 
 
 @contextlib.contextmanager
 def exclusive(directory: Path, seconds: float) -> Iterator[bool]:
-    """In the body nobody else has locked the directory. Yields whether it is locked, as `shared` does.
+    """In the body nobody else has locked the directory. Yields whether it is locked, as `using` does.
 
     Raises
     ------

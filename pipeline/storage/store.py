@@ -190,7 +190,7 @@ class Store:
             When the store cannot be written.
         """
         path = self.root / place
-        with self._explained_errors(path):
+        with self._explained_errors(path), contextlib.suppress(FileNotFoundError):
             discard(path)
         if path.parent.parent == self.root:
             with contextlib.suppress(OSError):

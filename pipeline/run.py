@@ -196,11 +196,11 @@ class Obtained:
 
 def build_on_worker(task: _Task) -> Obtained:
     """Build one artifact where this is called, without other workers. A task that is done again finds what it made before."""
-    return find_or_build(task.store, task.step, task.wanted, task.inputs, InPlace())
+    return find_or_build(task.store, task.step, task.wanted, task.inputs, InPlace(), tell=False)
 
 
-def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Obtained:
-    """Build one artifact, unless it is there, or somebody else makes it just now: then wait for that.
+def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers, *, tell: bool = True) -> Obtained:
+    """Build one artifact, unless it is there, or somebody else makes it just now: then wait for that, and `tell` it.
 
     Nothing else is waited for while this is built, so processes cannot wait for each other in a circle.
 
@@ -209,8 +209,13 @@ def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, work
     Corpus2VecError
         As `build_artifact`.
     """
-    stage, name = step.stage.name, f"{step.stage.name}/{wanted.key[:12]}"
-    with store.making(stage, wanted.key, lambda: emit(RunWaits(f"another process makes {name}, which is not made twice"))):
+    stage = step.stage.name
+
+    def on_wait() -> None:
+        if tell:
+            emit(RunWaits(f"another process makes {stage}/{wanted.key[:12]}, which is not made twice"))
+
+    with store.making(stage, wanted.key, on_wait):
         found = store.find(stage, wanted.key)
         return Obtained(found or build_artifact(store, step, wanted, inputs, workers), found is None)
 

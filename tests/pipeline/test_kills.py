@@ -1,7 +1,9 @@
 """Runs that are killed, and runs beside each other on one store."""
 
+import itertools
 import json
 import random
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -41,8 +43,8 @@ def test_run__killed_at_random_moments_ends_with_the_same_bytes_and_leaves_nothi
     began = time.monotonic()
     finished(tmp_path / "timed", texts, **LONGER)
     whole_s = time.monotonic() - began
-    while hit_in.total() < n_kills:
-        root = tmp_path / f"store-{hit_in.total()}"
+    for number in itertools.takewhile(lambda _: hit_in.total() < n_kills, itertools.count()):
+        root = tmp_path / f"store-{number}"
         process = trainer(root, texts, **LONGER)
         time.sleep(moments.uniform(0.0, whole_s))
         process.kill()
@@ -59,6 +61,7 @@ def test_run__killed_at_random_moments_ends_with_the_same_bytes_and_leaves_nothi
         assert remove(Store(root)).going == going
         assert names_in(root) == names_in(undisturbed)
         assert len(list((root / RUNS).iterdir())) == 1
+        shutil.rmtree(root)
     if n_kills == 100:
         result = {
             "kills": n_kills,

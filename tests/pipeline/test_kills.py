@@ -1,5 +1,6 @@
 """Runs that are killed, and runs beside each other on one store."""
 
+import contextlib
 import itertools
 import json
 import random
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.environment import environment
+from pipeline.events import Event, RunWaits, listening
 from pipeline.journal import unfinished_runs
 from pipeline.lineage.collection import collect, remove
+from pipeline.storage.artifact import Artifact
 from pipeline.storage.store import RUNS, Store
 from tests.conftest import ROOT
+from tests.pipeline.small_runs import configured, walk
 from tests.pipeline.trainers import assert_whole, digests_of_newest, finished, names_in, new_texts, trainer
 
 RESULTS = ROOT / "benchmarks" / "results" / "kills.json"
@@ -89,9 +93,13 @@ def n_built(root: Path) -> int:
     return sum(len(step["keys"]) - step["n_reused"] for run in Store(root).records(RUNS) for step in run["steps"])
 
 
-def n_artifacts(root: Path) -> int:
+def all_artifacts(root: Path) -> list[Artifact]:
     store = Store(root)
-    return sum(len(store.artifacts(stage)) for stage in store.stages())
+    return [artifact for stage in store.stages() for artifact in store.artifacts(stage)]
+
+
+def n_artifacts(root: Path) -> int:
+    return len(all_artifacts(root))
 
 
 @pytest.mark.parametrize("n", [2, 4])
@@ -138,3 +146,44 @@ def test_runs__beside_one_that_is_killed_go_on_in_its_place(seed: int, texts: li
     assert_whole(root)
     remove(Store(root))
     assert names_in(root) == names_in(undisturbed)
+
+
+def test_run__waits_for_what_others_make_says_so_and_then_uses_it(texts: list[Path], undisturbed: Path, tmp_path: Path) -> None:
+    """What another process makes stands there when its lock is gone."""
+    made = {artifact.manifest.stage: artifact for artifact in all_artifacts(undisturbed)}
+    store, told = Store(tmp_path / "store"), []
+    others = {stage: contextlib.ExitStack() for stage in ("tokenize", "vocabulary", "train")}
+    for stage, stack in others.items():
+        stack.enter_context(store.making(stage, made[stage].manifest.key, lambda: None))
+
+    def finish_others_work(event: Event) -> None:
+        if isinstance(event, RunWaits):
+            stage = next(stage for stage in others if stage in event.reason)
+            told.append(stage)
+            shutil.copytree(made[stage].directory, store.root / stage / made[stage].directory.name)
+            others[stage].close()
+
+    with listening(finish_others_work):
+        run = walk(configured(*texts, **LONGER), store.root)
+    assert told == ["tokenize", "vocabulary", "train"]
+    assert {record.step: len(record.keys) - record.n_reused for record in run.records} == {
+        "snapshot": 1,
+        "tokenize": 2,
+        "vocabulary": 0,
+        "pairs": 1,
+        "train": 0,
+        "evaluate": 1,
+    }
+    assert [record.reason.rpartition("; ")[2] for record in run.records if record.step in others] == ["1 made elsewhere meanwhile"] * 3
+    assert not list(store.root.glob("*/.*"))
+
+
+def test_run__builds_itself_what_another_has_begun_and_not_made(texts: list[Path], undisturbed: Path, tmp_path: Path) -> None:
+    key = next(artifact.manifest.key for artifact in all_artifacts(undisturbed) if artifact.manifest.stage == "pairs")
+    store = Store(tmp_path / "store")
+    with contextlib.ExitStack() as failing:
+        failing.enter_context(store.making("pairs", key, lambda: None))
+        with listening(lambda event: failing.close() if isinstance(event, RunWaits) else None):
+            run = walk(configured(*texts, **LONGER), store.root)
+    assert [record.n_reused for record in run.records] == [0] * len(run.records)
+    assert {record.step: list(record.digests) for record in run.records} == digests_of_newest(undisturbed)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from flows.report import figure_texts, readable_bytes
 from flows.terminal import json_text
-from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepResumed, StepStarted, values_of
+from pipeline.events import Event, RunWaits, RunWarned, StepAdvanced, StepFinished, StepResumed, StepStarted, values_of
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -70,6 +70,8 @@ class Bars:
                 self.progress.console.print(Text.assemble(mark, finished_text(event)))
             case RunWarned():
                 self.progress.console.print(Text.assemble(("! ", "bold yellow"), event.message))
+            case RunWaits():
+                self.progress.console.print(Text.assemble(("> ", "green"), f"waits: {event.reason}"))
             case _:
                 pass
 
@@ -103,6 +105,8 @@ class Lines:
                 self._line(finished_text(event))
             case RunWarned():
                 self._line(f"warning: {event.message}")
+            case RunWaits():
+                self._line(f"waits: {event.reason}")
             case _:
                 pass
 

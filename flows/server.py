@@ -13,14 +13,21 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import Corpus2VecError
+from pipeline.storage.locks import LockedError, exclusive
+
+if TYPE_CHECKING:
+    import uvicorn
 
 SECONDS_TO_START = 120
 SECONDS_TO_STOP = 5
+SECONDS_BETWEEN_LOOKS = 0.05
 LOG = "server.log"
 
 
@@ -99,8 +106,20 @@ def serve() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    config = uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error", lifespan="on")
-    uvicorn.Server(config).run(sockets=[listener])
+    # Servers that make or change their tables in one new database at once fail: one starts after the other.
+    with contextlib.ExitStack() as starting:
+        with contextlib.suppress(LockedError):
+            starting.enter_context(exclusive(Path(os.environ["PREFECT_HOME"]), SECONDS_TO_START))
+        server = uvicorn.Server(uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error", lifespan="on"))
+        threading.Thread(target=_let_go, args=(server, starting), daemon=True).start()
+        server.run(sockets=[listener])
+
+
+def _let_go(server: "uvicorn.Server", starting: contextlib.ExitStack) -> None:
+    """Let the next one start when this one answers."""
+    while not server.started:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    starting.close()
 
 
 def _stop_with_parent() -> None:

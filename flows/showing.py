@@ -54,9 +54,8 @@ def show_runs(store: Store, console: Console) -> None:
 def how_it_stands(run: UnfinishedRun) -> str:
     """What has become of a run without a record, and how far it came: an end that it wrote itself says both."""
     words = last_words(run.last)
-    silent = run.state in (RunState.GOES_ON, RunState.KILLED, RunState.UNKNOWN)
-    state = "killed, or goes on elsewhere" if run.state is RunState.UNKNOWN else run.state.value
-    return f"{state}: {words}" if silent and words else state if silent else words
+    silent = run.state in (RunState.GOES_ON, RunState.KILLED)
+    return f"{run.state.value}: {words}" if silent and words else run.state.value if silent else words
 
 
 def last_words(line: dict[str, Any]) -> str:
@@ -68,6 +67,8 @@ def last_words(line: dict[str, Any]) -> str:
             return f"{step} {n_done / max(1, n_total):.0%}"
         case {"event": "StepFinished", "step": step}:
             return f"{step} finished"
+        case {"event": "RunWaits", "reason": reason}:
+            return f"waits: {reason}"
         case {"event": "RunFailed", "error": error}:
             return f"failed: {error.partition(chr(10))[0]}"
         case {"event": "RunInterrupted"}:

@@ -60,7 +60,14 @@ class RunWarned:
     message: str
 
 
-Event = StepStarted | StepResumed | StepAdvanced | StepFinished | RunWarned
+@dataclass(frozen=True)
+class RunWaits:
+    """Another process has what the run needs; it goes on when that is free."""
+
+    reason: str
+
+
+Event = StepStarted | StepResumed | StepAdvanced | StepFinished | RunWarned | RunWaits
 Listener = Callable[[Event], None]
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())

@@ -1,9 +1,10 @@
 """The journal of a run: one JSON line in `<store>/runs/<run>/progress.jsonl` for everything that happens, as it happens.
 
 It is for people and programs that look on (`tail -f`), and says how far a run came that did not finish. Nothing is computed from it, so a
-journal that cannot be written stops no run.
+journal that cannot be written stops no run. While the run goes on its directory is locked, so that everybody can see that it does.
 """
 
+import contextlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +15,13 @@ from typing import Any
 from pipeline.errors import Corpus2VecError, StoreError
 from pipeline.events import Event, RunWarned, emit, values_of
 from pipeline.place import place
-from pipeline.storage.atomic import is_gone
+from pipeline.storage.atomic import SECONDS_SILENT, seconds_silent
+from pipeline.storage.locks import LockedError, exclusive, is_locked
 from pipeline.storage.store import RUNS, Store
 
 JOURNAL = "progress.jsonl"
 TAIL_BYTES = 65_536  # the last line is in there, whatever an error had to say
+SECONDS_TO_LOCK = 5.0  # of somebody who looks whether it is locked, which takes no time
 
 
 class Journal:
@@ -27,6 +30,7 @@ class Journal:
     def __init__(self, store: Store, run: str, name: str) -> None:
         self.store, self.run, self.name = store, run, name
         self._begun = self._over = False
+        self._lock = contextlib.ExitStack()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
@@ -50,6 +54,7 @@ class Journal:
         if self._begun:
             self._write(values)
         self._over = True
+        self._lock.close()
 
     def _write(self, values: dict[str, Any]) -> None:
         if self._over:
@@ -59,6 +64,8 @@ class Journal:
                 here = place()
                 self._append({"event": "RunStarted", "run": self.run, "name": self.name, "host": here.host, "process": here.process})
                 self._begun = True
+                with contextlib.suppress(LockedError):
+                    self._lock.enter_context(exclusive(self.store.root / RUNS / self.run, SECONDS_TO_LOCK))
             self._append(values)
         except (StoreError, OSError) as error:
             self._over = True
@@ -71,14 +78,13 @@ class Journal:
 
 
 class RunState(StrEnum):
-    """What has become of a run that has no record."""
+    """What has become of a run that has no record: one that ends by itself says so, one that was killed does not."""
 
     GOES_ON = "goes on"
     KILLED = "killed"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"
-    UNKNOWN = "unknown"  # it may go on on another machine, or was killed there, or its journal does not say
 
 
 _ENDS = {"RunFailed": RunState.FAILED, "RunInterrupted": RunState.INTERRUPTED, "RunStopped": RunState.STOPPED}
@@ -91,16 +97,12 @@ class UnfinishedRun:
     run: str
     name: str  # of its model; empty when the journal does not say
     last: dict[str, Any]  # the last whole line; empty when there is none
-    host: str = ""  # where it was started; empty when the journal does not say
-    process: int = 0
+    state: RunState = RunState.KILLED
 
     @property
-    def state(self) -> RunState:
-        """Whether it goes on, or how it ended: a run that ends by itself says so, one that was killed does not."""
-        if state := _ENDS.get(str(self.last.get("event"))):
-            return state
-        gone = is_gone(self.host, self.process)
-        return RunState.UNKNOWN if gone is None else RunState.KILLED if gone else RunState.GOES_ON
+    def goes_on(self) -> bool:
+        """Whether somebody is at work, as far as that can be known."""
+        return self.state is RunState.GOES_ON
 
 
 def unfinished_runs(store: Store) -> list[UnfinishedRun]:
@@ -118,10 +120,16 @@ def _read_journal(directory: Path) -> UnfinishedRun:
         return UnfinishedRun(directory.name, "", {})
     last = next((values for line in reversed(lines) if (values := _parsed(line))), {})
     begun = _parsed(first)
-    process = begun.get("process")
-    return UnfinishedRun(
-        directory.name, str(begun.get("name", "")), last, str(begun.get("host", "")), process if isinstance(process, int) else 0
-    )
+    here = place().host
+    state = _ENDS.get(str(last.get("event"))) or _state(directory, is_here=begun.get("host", here) == here)
+    return UnfinishedRun(directory.name, str(begun.get("name", "")), last, state)
+
+
+def _state(directory: Path, *, is_here: bool) -> RunState:
+    """Of a run that has not said how it ended: its lock tells, or where that cannot be seen, whether its journal grew within a day."""
+    locked = is_locked(directory)
+    heard_of = (not is_here or locked is None) and seconds_silent(directory) <= SECONDS_SILENT
+    return RunState.GOES_ON if locked or heard_of else RunState.KILLED
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -85,6 +85,14 @@ def find_model(store: Store, reference: str = "") -> Model:
     """
     name, _, which = reference.partition("@")
     if version := Registry(store).find(name, which):
+        if store.described(version.vectors.stage, version.vectors.key) is None:
+            raise UsageError(
+                "The vectors of this version are no longer in the store.",
+                where=str(store.root),
+                got=str(version),
+                expected="a version that was not removed",
+                remedy=f"Train it again, with the configuration of run {version.run}, or name another one.",
+            )
         reference = version.vectors.key
     runs = list(reversed(store.records(RUNS)))
     # A name may look like the beginning of an id (2026): it comes first.

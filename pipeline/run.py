@@ -13,7 +13,7 @@ from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
 from pipeline.environment import environment
 from pipeline.errors import SharedStoreError, StoreError
-from pipeline.events import RunWarned, StepFinished, StepStarted, emit, listening
+from pipeline.events import RunWaits, RunWarned, StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
 from pipeline.place import place
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
@@ -23,8 +23,10 @@ from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Job, Step
 from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.locks import using
 from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.registry import Registry
+from pipeline.storage.sequence import next_id
 from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace, Workers, use_allocator
@@ -52,6 +54,8 @@ class StepRecord:
 class Run:
     """One walk over the chain: in a `with`, which keeps the journal, `perform` the steps in order, then `finish`.
 
+    From its making to the end of the `with` it holds the store: nothing that it has found there is removed.
+
     Raises
     ------
     ConfigurationError, InputError
@@ -63,8 +67,10 @@ class Run:
         # Absolute, because workers may have another working directory.
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
         self.started, self._clock = datetime.now(UTC), time.monotonic()
-        self.id = f"{self.started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
-        store.remove_abandoned()
+        self._stack = contextlib.ExitStack()
+        self._is_held = self._stack.enter_context(using(self.store.root))
+        self.id = next_id(self.store.places(RUNS), self.started, uuid4().hex[:6])
+        self.store.remove_abandoned()
         self._stores = read_through(configuration, self.store)
         self._warned = False
         digests = Digests(self.store, configuration.corpus)
@@ -73,13 +79,13 @@ class Run:
         refuse_absurd(configuration, plans)
         digests.remember()
         # What is there already is not looked for twice: of 1,000 small files that takes a third of the time.
-        self._reused = {planned.step.name: planned for planned in plans if planned.reused}
+        # What was found in a store that nobody held may be gone.
+        self._reused = {planned.step.name: planned for planned in plans if planned.reused and self._is_held}
         self.observing_s = time.monotonic() - self._clock
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
         self.records: list[StepRecord] = []
         self.journal = Journal(self.store, self.id, configuration.name)
-        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(listening(self.journal))
@@ -111,9 +117,14 @@ class Run:
 
     def _perform(self, step: Step) -> StepRecord:
         started, clock = datetime.now(UTC), time.monotonic()
+        if not self._is_held:  # there was no store yet
+            self.store.make_directory("")
+            self._stack.enter_context(using(self.store.root))
+            self._is_held = True
         inputs = {name: self.made[earlier] for name, earlier in step.reads.items()}
         planned = self._reused.get(step.name) or plan_step(step, self.observed, inputs, self._stores)
         self._warn()
+        n_reused = len(planned.artifacts)
         if planned.reused:
             self._stores.describe(planned.artifacts)
             artifacts = self._bring(step, planned.artifacts) if step.name in RESULTS else planned.artifacts
@@ -122,7 +133,9 @@ class Run:
             emit(StepStarted(step.name, planned.reason))
             for name, earlier in step.reads.items():
                 inputs[name] = self.made[earlier] = self._bring(step, self.made[earlier])
-            artifacts = self._build(planned, inputs)
+            artifacts, n_reused = self._build(planned, inputs)
+        n_meanwhile = n_reused - len(planned.artifacts)
+        reason = planned.reason + (f"; {n_meanwhile} made elsewhere meanwhile" if n_meanwhile else "")
         artifacts = self._checked(step, artifacts)
         self.made[step.name] = artifacts
         elapsed_s = time.monotonic() - clock
@@ -131,8 +144,8 @@ class Run:
             step.stage.name,
             tuple(artifact.manifest.key for artifact in artifacts),
             tuple(artifact.manifest.digest for artifact in artifacts),
-            len(planned.artifacts),
-            planned.reason,
+            n_reused,
+            reason,
             started.isoformat(timespec="milliseconds"),
             _later(started, elapsed_s),
             elapsed_s,
@@ -140,7 +153,8 @@ class Run:
             planned.n_shared,
         )
         self.records.append(record)
-        emit(StepFinished(step.name, planned.reused, record.elapsed_s, record.size_bytes, summarize(artifacts), planned.n_shared))
+        reused = n_reused == len(artifacts)
+        emit(StepFinished(step.name, reused, record.elapsed_s, record.size_bytes, summarize(artifacts), planned.n_shared))
         return record
 
     def _bring(self, step: Step, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
@@ -206,17 +220,27 @@ class Run:
         self.journal.finish(elapsed_s)
         return record
 
-    def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[Artifact, ...]:
+    def _build(self, planned: StepPlan, inputs: Inputs) -> tuple[tuple[Artifact, ...], int]:
+        """The artifacts of a step, and how many of them were not built by this run."""
         step = planned.step
         missing = list({one.key: one for one in planned.wanted if not one.found}.values())  # the same text may be there twice
         if step.stage.on_workers:
             tasks = [_Task(self.store, step, one, inputs) for one in missing]
             progress = Progress(step.name, len(tasks), "shards")
-            built = self.workers.map(build_on_worker, tasks, lambda made: progress.advance(1, made.manifest.measures["tokens"]))
+            self._tell_of_others(step, missing)
+            built = self.workers.map(build_on_worker, tasks, lambda made: progress.advance(1, made.artifact.manifest.measures["tokens"]))
         else:
-            built = [build_artifact(self.store, step, one, inputs, self.workers) for one in missing]
-        by_key = {artifact.manifest.key: artifact for artifact in (*planned.artifacts, *built)}
-        return tuple(by_key[one.key] for one in planned.wanted)
+            built = [find_or_build(self.store, step, one, inputs, self.workers) for one in missing]
+        artifacts = (*planned.artifacts, *(one.artifact for one in built))
+        by_key = {artifact.manifest.key: artifact for artifact in artifacts}
+        keys_built = {one.artifact.manifest.key for one in built if one.is_new}
+        return tuple(by_key[one.key] for one in planned.wanted), sum(one.key not in keys_built for one in planned.wanted)
+
+    def _tell_of_others(self, step: Step, missing: list[Wanted]) -> None:
+        """Say now what the workers, whose events nobody hears, may have to wait for."""
+        n_others = sum(self.store.is_being_made(step.stage.name, one.key) for one in missing)
+        if n_others:
+            emit(RunWaits(f"another process makes {n_others} of the {len(missing)} artifacts of {step.name}; they are not made twice"))
 
 
 def read_through(configuration: Configuration, store: Store) -> ReadThrough:
@@ -246,11 +270,38 @@ class _Task:
     inputs: Inputs
 
 
-def build_on_worker(task: _Task) -> Artifact:
+@dataclass(frozen=True)
+class Obtained:
+    """An artifact that was wanted."""
+
+    artifact: Artifact
+    is_new: bool  # it was not there
+
+
+def build_on_worker(task: _Task) -> Obtained:
     """Build one artifact where this is called, without other workers. A task that is done again finds what it made before."""
-    return task.store.find(task.step.stage.name, task.wanted.key) or build_artifact(
-        task.store, task.step, task.wanted, task.inputs, InPlace()
-    )
+    return find_or_build(task.store, task.step, task.wanted, task.inputs, InPlace(), tell=False)
+
+
+def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers, *, tell: bool = True) -> Obtained:
+    """Build one artifact, unless it is there, or somebody else makes it just now: then wait for that, and `tell` it.
+
+    Nothing else is waited for while this is built, so processes cannot wait for each other in a circle.
+
+    Raises
+    ------
+    Corpus2VecError
+        As `build_artifact`.
+    """
+    stage = step.stage.name
+
+    def on_wait() -> None:
+        if tell:
+            emit(RunWaits(f"another process makes {stage}/{wanted.key[:12]}, which is not made twice"))
+
+    with store.making(stage, wanted.key, on_wait):
+        found = store.find(stage, wanted.key)
+        return Obtained(found or build_artifact(store, step, wanted, inputs, workers), found is None)
 
 
 def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Artifact:
@@ -306,5 +357,6 @@ def evaluate_model(store: Store, vectors: Artifact, configuration: Configuration
     step = next(step for step in chain(configuration) if step.name == "evaluate")
     observed = Observed((), find_evaluation_files(configuration.evaluate))
     inputs = {"vectors": (vectors,)}
-    (wanted,) = plan_step(step, observed, inputs, ReadThrough(store, None)).wanted
-    return wanted.found or build_artifact(store, step, wanted, inputs, InPlace())
+    with using(store.root):
+        (wanted,) = plan_step(step, observed, inputs, ReadThrough(store, None)).wanted
+        return wanted.found or find_or_build(store, step, wanted, inputs, InPlace()).artifact

@@ -2,11 +2,16 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
+
+_WORKING = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}")
+SECONDS_SILENT = 86_400.0  # after so long what a process elsewhere was writing counts as abandoned
 
 
 def working_path(target: Path) -> Path:
@@ -38,18 +43,46 @@ def write_whole(target: Path, blocks: Iterable[bytes]) -> None:
         working.unlink(missing_ok=True)
 
 
-def is_gone(host: str, process: int) -> bool | None:
-    """Whether a process has ended; None when that cannot be known from here."""
-    if process < 1 or host != socket.gethostname() or not Path("/proc/self").exists():
-        return None
-    return not Path(f"/proc/{process}").exists()
-
-
 def remove_abandoned(parent: Path) -> None:
     """Remove what processes of this machine that are gone were writing."""
     for path in parent.glob(f".*.{socket.gethostname()}.*"):
-        process = path.name.split(".")[-2]
-        if process.isdecimal() and is_gone(socket.gethostname(), int(process)):
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # a record is a file, not a directory
-                path.unlink(missing_ok=True)
+        if is_abandoned(path):
+            remove(path)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether this is a hidden name of `working_path` whose process is gone, or on another machine and has been silent for a day."""
+    found = _WORKING.fullmatch(path.name)
+    if not found:
+        return False
+    if path.name.endswith(f".{socket.gethostname()}.{found[1]}{path.name[-9:]}") and Path("/proc/self").exists():
+        return not Path("/proc", found[1]).exists()
+    return seconds_silent(path) > SECONDS_SILENT
+
+
+def seconds_silent(path: Path) -> float:
+    """Seconds since the last change of a file, or of a directory or something in it; of a time to come, until then."""
+    found = [0.0]
+    with contextlib.suppress(OSError):  # something has gone, so somebody is at work there
+        found = [abs(time.time() - one.stat(follow_symlinks=False).st_mtime) for one in (path, *path.rglob("*"))]
+    return min(found)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a directory: it is gone in one step, then bit by bit under a hidden name.
+
+    Raises
+    ------
+    OSError
+        When it is not there, or its directory cannot be written.
+    """
+    working = working_path(path)
+    path.rename(working)
+    remove(working)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all that is in it, as far as that can be done."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):  # a file, or a link to a directory
+        path.unlink(missing_ok=True)

@@ -4,7 +4,8 @@ What a run leaves is in `<store>/runs/<run>/`: its journal grows line by line wh
 end. A directory there without a record is of a run that goes on, or did not finish. Models are in `<store>/models/`: see `registry.py`.
 
 A build works in a directory of its own beside the target, whose name starts with a dot. It becomes the artifact by one rename, after every
-file and the manifest have reached the disk. A killed build leaves only such a directory; the next run removes it.
+file and the manifest have reached the disk. A killed build leaves only such a directory; the next run removes it. While somebody makes an
+artifact a hidden file beside it is locked: see `locks.py`.
 """
 
 import contextlib
@@ -13,15 +14,16 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest, can_be_called
-from pipeline.storage.atomic import remove_abandoned, sync, working_path, write_whole
+from pipeline.storage.atomic import discard, remove_abandoned, sync, working_path, write_whole
 from pipeline.storage.checkpoints import Checkpoints
+from pipeline.storage.locks import SUFFIX, is_locked, lock_path, making, remove_if_free
 from pipeline.storage.sealed import sealed, unsealed
 
 RUNS = "runs"  # the kind of records that runs leave
@@ -29,7 +31,8 @@ CHECKPOINTS = "checkpoints"  # of builds that are not finished
 DIGESTS = "digests"  # of files of the corpus that were hashed
 MODELS = "models"
 SHARED = "shared"  # manifests of artifacts whose files are in the shared store only
-NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS, SHARED}  # what is beside the stages in a store
+KEPT = "kept"  # what somebody has asked to keep
+NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS, SHARED, KEPT}  # what is beside the stages in a store
 INCOMING = ".incoming"  # files on their way from a shared store
 RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
@@ -126,6 +129,26 @@ class Store:
         return [artifact.manifest for artifact in self._usable(directories)]
 
     @contextlib.contextmanager
+    def making(self, stage: str, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """In the body nobody else makes this artifact; `on_wait` is called once if that takes waiting. Look for the artifact then.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        target = self._directory(stage, key)
+        with contextlib.ExitStack() as stack:
+            with self._explained_errors(target.parent):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(making(target, on_wait))
+            yield
+
+    def is_being_made(self, stage: str, key: str) -> bool:
+        """Whether somebody makes this artifact just now, as far as that can be known."""
+        return bool(is_locked(lock_path(self._directory(stage, key))))
+
+    @contextlib.contextmanager
     def building(self, stage: str, key: str) -> Iterator[Path]:
         """A new directory to build an artifact in; removed when the build fails.
 
@@ -200,6 +223,23 @@ class Store:
         """Remove what killed processes of this machine have left half written: builds in every stage, and records. Journals stay."""
         for directory in (*self.root.glob("[!.]*/"), *self.root.glob(f"{RUNS}/[!.]*/")):
             remove_abandoned(directory)
+        for path in self.root.glob(f"[!.]*/.*{SUFFIX}"):
+            remove_if_free(path)
+
+    def discard(self, place: str) -> None:
+        """Remove a file or a directory in the store, which is gone in one step; when its directory is empty then, that goes too.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        path = self.root / place
+        with self._explained_errors(path), contextlib.suppress(FileNotFoundError):
+            discard(path)
+        if path.parent.parent == self.root:
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
 
     def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
         """The checkpoints of the build of one artifact."""

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from flows.display import Bars, JsonLines, Lines, finished_text
-from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted
+from pipeline.events import Event, RunWaits, RunWarned, StepAdvanced, StepFinished, StepStarted
 
 EVENTS: list[Event] = [
     StepFinished("snapshot", reused=True, elapsed_s=0.01, size_bytes=1234, summary="1 files"),
@@ -19,6 +19,7 @@ EVENTS: list[Event] = [
     StepAdvanced("train", 500, 1000, "words", {"words": 9_876_543.0, "words_per_s": 1_234_567.0, "loss": 2.5, "learning_rate": 0.0125}),
     StepAdvanced("evaluate", 1, 1, "sets"),
     RunWarned("no room for [b]lines[/b]"),
+    RunWaits("another process makes [b]train/ab[/b]"),
 ]
 
 
@@ -46,6 +47,7 @@ def test_bars__take_no_text_for_markup() -> None:
     assert "other source: [red]a.txt[/red]" in text
     assert "10 tokens of [bold]x[/] and [/nothing]" in text
     assert "! \x1b[0mno room for [b]lines[/b]" in text
+    assert "> \x1b[0mwaits: another process makes [b]train/ab[/b]" in text
 
 
 def test_bars__remove_the_bar_of_a_finished_step() -> None:
@@ -73,6 +75,7 @@ def test_lines__are_one_line_an_event_without_colour_and_markup(width: int) -> N
         "tokenize        2.3 s      5 MB  10 tokens of [bold]x[/] and [/nothing]",
         "train        starts: seed changed from 1 to 2",
         "warning: no room for [b]lines[/b]",
+        "waits: another process makes [b]train/ab[/b]",
     ]
 
 
@@ -92,7 +95,7 @@ def test_json_lines__are_the_events() -> None:
         for event in EVENTS:
             lines(event)
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
-    kinds = {kind.__name__: kind for kind in (StepStarted, StepAdvanced, StepFinished, RunWarned)}
+    kinds = {kind.__name__: kind for kind in (StepStarted, StepAdvanced, StepFinished, RunWarned, RunWaits)}
     assert [kinds[row.pop("event")](**row) for row in rows] == EVENTS
 
 

@@ -3,8 +3,9 @@
 import json
 import multiprocessing
 import os
+import shutil
 import socket
-from dataclasses import replace
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepAdvanced, StepFinished, StepStarted, listening
 from pipeline.journal import JOURNAL, RunState, UnfinishedRun, unfinished_runs
 from pipeline.run import Run
+from pipeline.storage.atomic import SECONDS_SILENT
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
@@ -187,7 +189,16 @@ def test_unfinished_runs__tell_one_that_goes_on_from_one_on_another_machine(text
         run.perform(run.steps[0])
         (going,) = unfinished_runs(run.store)
         assert going.state is RunState.GOES_ON
-        assert replace(going, host="another").state is replace(going, host="", process=0).state is RunState.UNKNOWN
+        elsewhere = run.store.root / RUNS / "elsewhere"
+        elsewhere.mkdir()
+        for seconds, state in ((0, RunState.GOES_ON), (2 * SECONDS_SILENT, RunState.KILLED)):
+            (elsewhere / JOURNAL).write_text(
+                json.dumps({"event": "RunStarted", "run": "elsewhere", "name": "vectors", "host": "another"}) + "\n"
+            )
+            for path in (elsewhere / JOURNAL, elsewhere):
+                os.utime(path, (time.time() - seconds,) * 2)
+            assert unfinished_runs(run.store)[0].state is state
+        shutil.rmtree(elsewhere)
     assert unfinished_runs(run.store)[0].state is RunState.STOPPED
 
 
@@ -203,7 +214,7 @@ def test_unfinished_runs__are_read_without_a_half_last_line_and_without_a_journa
     (run.store.root / RUNS / "1-older").mkdir()
     (run.store.root / RUNS / "1-older" / JOURNAL).write_bytes(b'{"time"')
     assert unfinished_runs(run.store) == [
-        UnfinishedRun(run.id, "vectors", expected, socket.gethostname(), os.getpid()),
+        UnfinishedRun(run.id, "vectors", expected, RunState.STOPPED),
         UnfinishedRun("1-older", "", {}),
         UnfinishedRun("0-older", "", {}),
     ]

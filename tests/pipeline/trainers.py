@@ -1,0 +1,86 @@
+"""Whole runs in processes of their own, to be killed at any moment: forked from one that has all kernels, so that each takes 0.7 s."""
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from pipeline.errors import Corpus2VecError
+from pipeline.storage.artifact import MANIFEST, Manifest
+from pipeline.storage.keys import digest_of_file
+from pipeline.storage.store import DIGESTS, RUNS, Store
+from pipeline.workers import InPlace
+from tests.pipeline.lineage.stores import text
+from tests.pipeline.small_runs import configured, walk
+
+FAILED = 3  # the exit code of a run that met one of our errors
+
+
+def new_texts(directory: Path) -> list[Path]:
+    """Three small files."""
+    paths = [directory / f"text-{seed}.txt" for seed in (1, 2, 3)]
+    for seed, path in enumerate(paths):
+        path.write_text(text(seed), encoding="utf-8")
+    return paths
+
+
+def train(store: Path, texts: list[Path], zone: str, changes: dict[str, object]) -> None:
+    """One whole run, with workers of Dask, in a time zone."""
+    os.environ["TZ"] = zone
+    time.tzset()
+    try:
+        walk(configured(*texts, **changes), store).finish("a test")
+    except Corpus2VecError as error:
+        print(error, file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def trainer(store: Path, texts: list[Path], zone: str = "UTC", **changes: object) -> ForkServerProcess:
+    """A process that trains; it is started."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "distributed", "tests.pipeline.warm"])
+    process = context.Process(target=train, args=(store, texts, zone, changes))
+    process.start()
+    return process
+
+
+def warm_up() -> None:
+    """Compile, or load, whatever a run needs, and leave no thread behind: this process is forked."""
+    with tempfile.TemporaryDirectory() as directory:
+        walk(configured(*new_texts(Path(directory))), Path(directory) / "store", InPlace())
+    assert threading.active_count() == 1
+
+
+def finished(store: Path, texts: list[Path], zone: str = "UTC", **changes: object) -> dict[str, list[str]]:
+    """Train to the end; the digests of each step."""
+    process = trainer(store, texts, zone, **changes)
+    process.join(120)
+    assert process.exitcode == 0
+    return digests_of_newest(store)
+
+
+def digests_of_newest(store: Path) -> dict[str, list[str]]:
+    """The digests of each step of the newest run."""
+    return {step["step"]: step["digests"] for step in Store(store).records(RUNS)[-1]["steps"]}
+
+
+def assert_whole(root: Path) -> None:
+    """Every artifact has the files that its manifest names, with their bytes, and no others."""
+    store = Store(root)
+    for stage in store.stages():
+        for directory in (root / stage).glob("[!.]*"):
+            manifest = Manifest.read(directory / MANIFEST)
+            assert (manifest.stage, manifest.key[: len(directory.name)]) == (stage, directory.name)
+            names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+            assert names == {MANIFEST} | {file.name for file in manifest.files}
+            assert [digest_of_file(directory / file.name) for file in manifest.files] == [file.sha256 for file in manifest.files]
+
+
+def names_in(root: Path) -> set[str]:
+    """All that is in a store, but for the names of its runs, and what is remembered of files that have not changed for some seconds."""
+    paths = {path.relative_to(root).as_posix() for path in root.rglob("*")}
+    return {path for path in paths if not path.startswith((f"{RUNS}/", DIGESTS))}

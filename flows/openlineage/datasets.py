@@ -77,7 +77,12 @@ class Datasets:
         return dataset_version_dataset.DatasetVersionDatasetFacet(digest, producer=self._producer)
 
     def _columns(self, artifact: Artifact) -> list[Field]:
-        """The columns of its table; of several tables each with its columns. Numbered files (part-0, part-1) are one table."""
+        """The columns of its table; of several tables each with its columns. Numbered files (part-0, part-1) are one table.
+
+        Of one that is in the shared store only nobody has read them here.
+        """
+        if not artifact.is_here:
+            return []
         tables = {_NUMBER.sub("*", file.name): file.name for file in reversed(artifact.manifest.files)}
         columns = {pattern: self._columns_of(artifact, pattern, name) for pattern, name in sorted(tables.items())}
         if len(columns) == 1:

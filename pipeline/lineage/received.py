@@ -31,6 +31,7 @@ _OF_STEP = {
     "elapsed_s": _NUMBER,
     "size_bytes": _WHOLE,
 }
+_OF_SOURCE = {"path": _TEXT, "format": _TEXT, "start": _WHOLE, "stop": _WHOLE, "sha256": _TEXT}
 _STAGE = re.compile(r"[a-z][a-z0-9_]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -48,7 +49,9 @@ def refuse_other_than_record(record: Mapping[str, Any]) -> None:
         raise ValueError(f"the record has a field {SEAL}")
     unsealed(sealed(record, "").encode().decode(), "")  # what cannot be written, or reads otherwise, would be a damaged record here
     for source in record["sources"]:
-        _refuse_other_kinds(source, {"path": _TEXT, "format": _TEXT, "start": _WHOLE, "stop": _WHOLE}, "a source")
+        _refuse_other_kinds(source, _OF_SOURCE, "a source")
+    _refuse_other_kinds(record["environment"], dict.fromkeys(record["environment"], _TEXT), "its environment")
+    _refuse_other_kinds(record, {name: _TEXT for name in ("ended", "host", "user") if name in record}, "the record")
     if "found" in record:
         _refuse_other_kinds(record["found"], {"unit": _TEXT, "n_in": _WHOLE, "n_kept": _WHOLE, "dropped": _OBJECT}, "what was found")
     if not re.fullmatch(NAME, record["name"]):

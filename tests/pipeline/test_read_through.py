@@ -12,6 +12,7 @@ from pipeline.events import Event, RunWarned, StepFinished, listening
 from pipeline.lineage.closure import closure
 from pipeline.lineage.references import resolve
 from pipeline.lineage.transfer import pull, push
+from pipeline.lineage.verification import verify, verify_all
 from pipeline.plan import plan
 from pipeline.run import Run, read_through
 from pipeline.storage.shared import SharedStore
@@ -74,6 +75,8 @@ def test_run__takes_over_what_a_colleague_has_made_and_fetches_only_results(coll
     assert whole.missing == ()
     assert {artifact.manifest.stage for artifact in whole.artifacts if not artifact.is_here} == {"tokenize", "vocabulary", "pairs"}
     assert resolve(other, run.made["pairs"][0].manifest.key[:8]).links == (run.made["pairs"][0].link,)
+    for verified in (verify(other), verify_all(other)):
+        assert (verified.findings, verified.forgotten, verified.n_artifacts) == ((), (), 2)
     assert find_reused(walked(changed(run, "", 8), other.root)[0]) == {"train": True, "evaluate": True} | dict.fromkeys(STEPS[:4], False)
 
 

@@ -318,7 +318,8 @@ def rewritten(place: Place, name: str, change: Callable[[dict], None], to: str =
     """Edit JSON in a place; a manifest gets the checksum that belongs to it."""
     content = json.loads(b"".join(place.blocks(name)))
     change(content)
-    if content.pop("checksum", None):
+    if "files" in content:
+        del content["checksum"]
         content["checksum"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     place.write(to or name, [json.dumps(content).encode()])
 
@@ -356,6 +357,10 @@ def hostile(place: Place, run: Run, how: str) -> None:
             rewritten(place, record, lambda fields: fields.update(id="../../x"))
         case "a model that leads out":
             rewritten(place, record, lambda fields: fields.update(name="../../x"))
+        case "a record that would be damaged here":
+            rewritten(place, record, lambda fields: fields.update(checksum="ours"))
+        case "a text that no file can have":
+            rewritten(place, record, lambda fields: fields.update(started_by="\ud800"))
         case "no JSON":
             place.write(of_train, [b"[" * 100_000])
         case "a file twice":
@@ -376,6 +381,8 @@ HOSTILE = [
     "a stage that is none",
     "a run that is another",
     "a model that leads out",
+    "a record that would be damaged here",
+    "a text that no file can have",
     "no JSON",
     "a file twice",
 ]

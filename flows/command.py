@@ -8,7 +8,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from flows.commands import keeping, models, reproduction, runs, sharing, training, vectors, verification  # noqa: F401 - this adds their commands
+from flows.commands import (, keeping, models, reproduction, runs, sharing, training, vectors, verification  # noqa: F401 - this adds their commands
 from flows.commands.shared import app
 from flows.interruption import INTERRUPTED, hear_interruptions
 from flows.terminal import Terminal

@@ -1,8 +1,9 @@
 """All that something was made from, by its manifests: artifacts before what was made from them, and what came from outside."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from pipeline.errors import StoreError
 from pipeline.storage.artifact import Artifact, Link
 from pipeline.storage.store import Store
 
@@ -16,13 +17,15 @@ class Closure:
     missing: tuple[Link, ...]  # artifacts that are not in the store, or there with other bytes than those that were used
 
 
-def closure(store: Store, links: Iterable[Link]) -> Closure:
+def closure(store: Store, links: Iterable[Link], on_unusable: Callable[[Link, StoreError], None] | None = None) -> Closure:
     """Follow the inputs of artifacts down to what came from outside.
+
+    With `on_unusable` an artifact whose manifest cannot be used is handed to it, and counts as missing.
 
     Raises
     ------
     StoreError
-        When a manifest cannot be used.
+        When a manifest cannot be used, and `on_unusable` was not given.
     """
     artifacts: dict[tuple[str, str, str], Artifact] = {}
     outside: dict[tuple[str, str, str], Link] = {}
@@ -34,7 +37,13 @@ def closure(store: Store, links: Iterable[Link]) -> Closure:
         if link.is_outside:
             outside.setdefault(name, link)
         elif name not in artifacts and name not in missing:
-            artifact = store.described(link.stage, link.key)
+            try:
+                artifact = store.described(link.stage, link.key)
+            except StoreError as error:
+                if on_unusable is None:
+                    raise
+                on_unusable(link, error)
+                artifact = None
             if artifact is None or artifact.manifest.digest != link.digest:
                 missing[name] = link
             elif inputs_done:

@@ -33,9 +33,11 @@ import pyarrow as pa
 from pipeline.choices import TrainMode
 from pipeline.configuration import Train
 from pipeline.environment import environment
-from pipeline.scoring.analogies import AnalogyMethod, read_questions, score_analogies
+from pipeline.scoring.analogies import AnalogyMethod, score_analogies
 from pipeline.scoring.evaluation_sets import shipped_sets
-from pipeline.scoring.similarity import read_pairs, score_similarity
+from pipeline.scoring.questions import read_questions
+from pipeline.scoring.rated_pairs import read_pairs
+from pipeline.scoring.similarity import score_similarity
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import Store
 from pipeline.training.pair_files import cut_blocks

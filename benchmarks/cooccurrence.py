@@ -29,6 +29,7 @@ from benchmarks.against_gensim import ROOT, plain_text
 from kernels.cooccurrence import GRID, Cells, count_rows, distance_units, drop_words, index_words, partition_cells
 from pipeline.configuration import Cluster, Cooccurrence
 from pipeline.configuration_file import parse_configuration
+from pipeline.declarations import COOCCURRENCE
 from pipeline.environment import environment
 from pipeline.matrices.cooccurrences import read_cells
 from pipeline.plan import plan_step
@@ -78,7 +79,7 @@ def vocabulary_run(text: Path, store: Path) -> Run:
 
 def build(run: Run, store: Path, workers: DaskWorkers | InPlace) -> Artifact:
     """The co-occurrences of a run's text."""
-    step = Step("cooccurrence", cooccurrence.STAGE, SETTINGS, SETTINGS.model_dump(), {"text": "tokenize", "vocabulary": "vocabulary"})
+    step = Step("cooccurrence", COOCCURRENCE, SETTINGS, SETTINGS.model_dump(), {"text": "tokenize", "vocabulary": "vocabulary"})
     inputs = {name: run.made[earlier] for name, earlier in step.reads.items()}
     (wanted,) = plan_step(step, run.observed, inputs, Store(store)).wanted
     return build_artifact(Store(store.absolute()), step, wanted, inputs, workers)

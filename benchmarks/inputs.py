@@ -30,7 +30,7 @@ from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
 from pipeline.sources.account import Account
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.formats import kind_of
 from pipeline.sources.reading import Pass, read_shard
 from pipeline.sources.shard import SourceShard

@@ -5,33 +5,35 @@ from typing import Any
 
 from pipeline.choices import Model
 from pipeline.configuration import Configuration, GloveSettings, Phrases, PpmiSettings
+from pipeline.declarations import (
+    COOCCURRENCE,
+    EVALUATE,
+    FROZEN,
+    GLOVE,
+    PAIRS,
+    PHRASES,
+    PPMI_SVD,
+    SNAPSHOT,
+    TOKENIZE,
+    TRAIN,
+    VOCABULARY,
+    frozen_phrases,
+)
 from pipeline.stage import Stage, Step
-from pipeline.stages import cooccurrence, evaluate, glove, pairs, phrases, ppmi_svd, snapshot, tokenize, train, vocabulary
 from pipeline.storage.artifact import Manifest
 
-STAGES = (
-    snapshot.STAGE,
-    tokenize.STAGE,
-    phrases.STAGE,
-    vocabulary.STAGE,
-    pairs.STAGE,
-    cooccurrence.STAGE,
-    train.STAGE,
-    glove.STAGE,
-    ppmi_svd.STAGE,
-    evaluate.STAGE,
-)
+STAGES = (SNAPSHOT, TOKENIZE, PHRASES, VOCABULARY, PAIRS, COOCCURRENCE, TRAIN, GLOVE, PPMI_SVD, EVALUATE)
 
 
 def chain(configuration: Configuration) -> tuple[Step, ...]:
     """The steps of a run, in order. Each reads only artifacts of steps before it."""
     steps = [
-        Step("snapshot", snapshot.STAGE, configuration.corpus, {}, {}),
+        Step("snapshot", SNAPSHOT, configuration.corpus, {}, {}),
         Step(
             "tokenize",
-            tokenize.STAGE,
+            TOKENIZE,
             configuration.tokenize,
-            {**configuration.tokenize.parameters(), **tokenize.STAGE.definitions, **configuration.corpus.reading()},
+            {**configuration.tokenize.parameters(), **TOKENIZE.definitions, **configuration.corpus.reading()},
             {},
         ),
     ]
@@ -39,25 +41,25 @@ def chain(configuration: Configuration) -> tuple[Step, ...]:
     for step in _phrases(configuration.phrases, text):
         steps.append(step)
         text = step.name
-    steps.append(Step("vocabulary", vocabulary.STAGE, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}))
+    steps.append(Step("vocabulary", VOCABULARY, configuration.vocabulary, configuration.vocabulary.model_dump(), {"text": text}))
     return (*steps, *_training(configuration, text), _evaluation(configuration))
 
 
 def stage_of(manifest: Manifest) -> Stage | None:
     """The stage that makes such artifacts, if there is (still) one of this name; its version may be another."""
-    if manifest.stage == phrases.STAGE.name and phrases.FROZEN in manifest.inputs:
-        return phrases.frozen_stage(0)
+    if manifest.stage == PHRASES.name and FROZEN in manifest.inputs:
+        return frozen_phrases(0)
     return next((stage for stage in STAGES if stage.name == manifest.stage), None)
 
 
 def _phrases(settings: Phrases, text: str) -> Iterator[Step]:
     """One step for each pass, by its threshold or by the table that is given for it."""
     passes: list[tuple[Stage, Phrases, dict[str, Any]]] = [
-        (phrases.frozen_stage(number), settings, {"delimiter": settings.delimiter}) for number in range(len(settings.frozen))
+        (frozen_phrases(number), settings, {"delimiter": settings.delimiter}) for number in range(len(settings.frozen))
     ]
     for threshold in settings.thresholds:
         one_pass = settings.model_copy(update={"thresholds": (threshold,)})
-        passes.append((phrases.STAGE, one_pass, one_pass.model_dump(exclude={"frozen"})))
+        passes.append((PHRASES, one_pass, one_pass.model_dump(exclude={"frozen"})))
     for number, (stage, one_pass, parameters) in enumerate(passes, 1):
         yield Step(f"phrases-{number}", stage, one_pass, parameters, {"text": text})
         text = f"phrases-{number}"
@@ -69,8 +71,8 @@ def _training(configuration: Configuration, text: str) -> tuple[Step, Step]:
     if settings.predicts:
         reads = {"pairs": "pairs", "vocabulary": "vocabulary"}
         return (
-            Step("pairs", pairs.STAGE, configuration.pairs, configuration.pairs.model_dump(), encoded),
-            Step("train", train.STAGE, settings, settings.parameters(), reads),
+            Step("pairs", PAIRS, configuration.pairs, configuration.pairs.model_dump(), encoded),
+            Step("train", TRAIN, settings, settings.parameters(), reads),
         )
     common = {"dimensions": settings.dimensions, "seed": settings.seed}
     of_model = (
@@ -78,10 +80,10 @@ def _training(configuration: Configuration, text: str) -> tuple[Step, Step]:
         if settings.model is Model.GLOVE
         else PpmiSettings(**configuration.ppmi.model_dump(), **common)
     )
-    stage = glove.STAGE if settings.model is Model.GLOVE else ppmi_svd.STAGE
+    stage = GLOVE if settings.model is Model.GLOVE else PPMI_SVD
     reads = {"cooccurrences": "cooccurrence", "vocabulary": "vocabulary"}
     return (
-        Step("cooccurrence", cooccurrence.STAGE, configuration.cooccurrence, configuration.cooccurrence.model_dump(), encoded),
+        Step("cooccurrence", COOCCURRENCE, configuration.cooccurrence, configuration.cooccurrence.model_dump(), encoded),
         Step("train", stage, of_model, of_model.model_dump(), reads),
     )
 
@@ -89,5 +91,5 @@ def _training(configuration: Configuration, text: str) -> tuple[Step, Step]:
 def _evaluation(configuration: Configuration) -> Step:
     scoring = configuration.evaluate.model_dump(include={"candidates", "method", "vectors"})
     return Step(
-        "evaluate", evaluate.STAGE, configuration.evaluate, scoring | {"lowercase": configuration.tokenize.lowercase}, {"vectors": "train"}
+        "evaluate", EVALUATE, configuration.evaluate, scoring | {"lowercase": configuration.tokenize.lowercase}, {"vectors": "train"}
     )

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.choices import Format
 from pipeline.configuration import Configuration, Corpus
 from pipeline.errors import ConfigurationError, InputError
-from pipeline.initial import InitialVectors, find_initial
 from pipeline.reasons import LeftOut
 from pipeline.scoring.evaluation_sets import EvaluationFile, find_evaluation_files
 from pipeline.sources.cuts import CutFile
@@ -20,8 +20,10 @@ from pipeline.sources.files import Found, SourceFile, find_files
 from pipeline.sources.formats import Kind, kind_of
 from pipeline.sources.shard import SourceShard
 from pipeline.storage.artifact import Tally
-from pipeline.tokenizing.tokenizers import new_tokenizer
-from pipeline.words.frozen_phrases import FrozenPhrases, find_frozen
+
+if TYPE_CHECKING:
+    from pipeline.initial import InitialVectors
+    from pipeline.words.frozen_phrases import FrozenPhrases
 
 _FILES_AT_ONCE = 8  # that are hashed: two cores are busy with two of them, an object store keeps eight waiting
 
@@ -32,8 +34,8 @@ class Observed:
 
     shards: tuple[SourceShard, ...]
     evaluation_files: tuple[EvaluationFile, ...]
-    initial: InitialVectors | None = None
-    frozen: tuple[FrozenPhrases, ...] = ()
+    initial: "InitialVectors | None" = None
+    frozen: "tuple[FrozenPhrases, ...]" = ()
     n_empty_files: int = 0  # which have no shards
     passed_over: Mapping[LeftOut, int] = field(default_factory=dict)  # other files that lie there, by reason
 
@@ -45,7 +47,7 @@ class Observed:
         return Tally("files found", n_files + sum(dropped.values()), n_files, dropped)
 
 
-def find_inputs(configuration: Configuration) -> tuple[Found, tuple[EvaluationFile, ...], InitialVectors | None]:
+def find_inputs(configuration: Configuration) -> "tuple[Found, tuple[EvaluationFile, ...], InitialVectors | None]":
     """The files of the corpus, not yet read, the evaluation sets, and the first vectors: quick, so that mistakes show at once.
 
     Raises
@@ -73,10 +75,28 @@ def find_inputs(configuration: Configuration) -> tuple[Found, tuple[EvaluationFi
             expected="text",
             remedy="Look whether the text was written there, or name other files in corpus.paths.",
         )
-    find_frozen(configuration.phrases)
+    _find_frozen(configuration)
     if configuration.tokenize.stop_words or configuration.tokenize.function:
+        from pipeline.tokenizing.tokenizers import new_tokenizer
+
         new_tokenizer(configuration.tokenize)  # so that mistakes in them show now
-    return found, evaluation_files, find_initial(configuration.train)
+    return found, evaluation_files, _find_initial(configuration)
+
+
+def _find_initial(configuration: Configuration) -> "InitialVectors | None":
+    if not configuration.train.initial:
+        return None
+    from pipeline.initial import find_initial
+
+    return find_initial(configuration.train)
+
+
+def _find_frozen(configuration: Configuration) -> "tuple[FrozenPhrases, ...]":
+    if not configuration.phrases.frozen:
+        return ()
+    from pipeline.words.frozen_phrases import find_frozen
+
+    return find_frozen(configuration.phrases)
 
 
 def observe(configuration: Configuration, digests: Digests) -> Observed:
@@ -95,7 +115,7 @@ def observe(configuration: Configuration, digests: Digests) -> Observed:
         cuts = list(threads.map(lambda file, kind: digests.cut(file, kind, corpus.column, int(corpus.shard_mb * 1e6)), filled, kinds))
     shards = [shard for file, kind, cut in zip(filled, kinds, cuts, strict=True) for shard in _shards(file, kind, cut, corpus)]
     shards.sort(key=lambda shard: (shard.file_sha256, shard.location, shard.start))
-    frozen = find_frozen(configuration.phrases)
+    frozen = _find_frozen(configuration)
     return Observed(tuple(shards), evaluation_files, initial, frozen, len(found.files) - len(filled), found.passed_over)
 
 

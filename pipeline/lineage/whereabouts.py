@@ -14,7 +14,7 @@ from pipeline.choices import Format
 from pipeline.configuration import is_url
 from pipeline.errors import InputError, StoreError
 from pipeline.scoring.evaluation_sets import shipped_sets
-from pipeline.sources.cuts import digest_of_groups
+from pipeline.sources.cutting import digest_of_groups
 from pipeline.sources.ranges import HashedRange, open_file
 from pipeline.sources.shard import SourceShard
 from pipeline.storage.artifact import Link

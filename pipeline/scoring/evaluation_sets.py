@@ -10,8 +10,8 @@ from typing import Self
 
 from pipeline.configuration import Evaluate, is_path
 from pipeline.errors import ConfigurationError
-from pipeline.scoring.analogies import read_questions
-from pipeline.scoring.similarity import read_pairs
+from pipeline.scoring.questions import read_questions
+from pipeline.scoring.rated_pairs import read_pairs
 from pipeline.storage.artifact import Link
 from pipeline.storage.keys import digest_of_file
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline.configuration import Corpus, is_url
 from pipeline.errors import StoreError
-from pipeline.sources.cuts import Cut, CutFile, cut_file
+from pipeline.sources.cuts import Cut, CutFile
 from pipeline.sources.files import SourceFile
 from pipeline.sources.formats import Kind
 from pipeline.storage.keys import digest_of
@@ -62,7 +62,7 @@ class Digests:
         now_ns = time.time_ns()
         name = f"{kind.format}{kind.compression} {file.stamp}"  # links to one file can have different suffixes
         entry = self._known.get(name) or self._renamed(file, name)
-        cut = _decoded(entry) if entry else cut_file(file.location, kind, column, shard_bytes)
+        cut = _decoded(entry) if entry else _read_and_cut(file.location, kind, column, shard_bytes)
         if entry or (file.stamp and file.settled_ns < now_ns):
             self._used[name] = [self._today, file.location, cut.sha256, *([one.start, one.stop, one.sha256] for one in cut.cuts)]
         return cut
@@ -96,6 +96,12 @@ class Digests:
             return files
         except (StoreError, KeyError):
             return {}
+
+
+def _read_and_cut(location: str, kind: Kind, column: str, shard_bytes: int) -> CutFile:
+    from pipeline.sources.cutting import cut_file
+
+    return cut_file(location, kind, column, shard_bytes)
 
 
 def _unmoved(name: str) -> str:

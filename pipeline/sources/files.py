@@ -14,7 +14,6 @@ from pipeline.errors import ConfigurationError, InputError
 from pipeline.reasons import LeftOut
 from pipeline.sources.errors import unreadable
 from pipeline.sources.formats import belongs, kind_of, meant_suffixes
-from pipeline.sources.remote import list_url
 
 # How long after a file was written its time can still be that of a later write: clocks have steps, and those of two machines differ.
 _SETTLED_NS = 5_000_000_000
@@ -103,6 +102,8 @@ def _plain_path(name: str) -> str:
 
 def _remote(url: str, configured: Format) -> tuple[list[SourceFile], set[str]]:
     """The files that one URL means: of a directory those with suffixes that count, of a glob all; and the locations of the others."""
+    from pipeline.sources.remote import list_url
+
     files = list_url(url)
     is_directory = not glob.has_magic(url.partition("?")[0]) and [file.url for file in files] != [url]
     kept = [file for file in files if not is_directory or belongs(file.path, configured)]

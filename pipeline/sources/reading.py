@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.choices import Format
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError, decompressed
-from pipeline.sources.cuts import digest_of_groups
+from pipeline.sources.cutting import digest_of_groups
 from pipeline.sources.delimited import table_texts
 from pipeline.sources.errors import changed
 from pipeline.sources.json_lines import json_texts

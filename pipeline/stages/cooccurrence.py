@@ -36,7 +36,7 @@ from pipeline.configuration import Cooccurrence
 from pipeline.errors import ConfigurationError
 from pipeline.matrices.cooccurrences import CELLS_A_GROUP, cells_file
 from pipeline.progress import Progress
-from pipeline.stage import Job, Outcome, Stage
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import read_table, write_table
@@ -240,6 +240,3 @@ def _regrouped(pieces: Iterable[Cells]) -> Iterator[Cells]:
 
 def _stretch(cells: Cells, first: int, stop: int | None) -> Cells:
     return Cells(cells.pairs[first:stop], cells.counts[first:stop])
-
-
-STAGE = Stage("cooccurrence", 1, build, settings=Cooccurrence)

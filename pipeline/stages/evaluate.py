@@ -6,24 +6,19 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.configuration import Evaluate
-from pipeline.corpus import Observed
 from pipeline.models import side_of
-from pipeline.scoring.analogies import SectionScore, read_questions, score_analogies
+from pipeline.scoring.analogies import SectionScore, score_analogies
 from pipeline.scoring.evaluation_sets import EvaluationFile, EvaluationKind
-from pipeline.scoring.similarity import SimilarityScore, read_pairs, score_similarity
-from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit, one_unit
+from pipeline.scoring.questions import read_questions
+from pipeline.scoring.rated_pairs import read_pairs
+from pipeline.scoring.similarity import SimilarityScore, score_similarity
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE
 from pipeline.storage.tables import write_table
 from pipeline.vectors import Vectors, read_vectors
 
 LOWERCASE = "lowercase"
-
-
-def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
-    """One artifact from the vectors and the sets."""
-    (unit,) = one_unit(observed, inputs)
-    return (Unit({**unit.inputs, "sets": tuple(file.link for file in observed.evaluation_files)}, observed.evaluation_files),)
 
 
 def build(job: Job[Evaluate]) -> Outcome:
@@ -97,10 +92,3 @@ def _write_rows(job: Job[Evaluate], name: str, schema: pa.Schema, rows: Sequence
     return write_table(
         job.directory, name, schema, pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
     )
-
-
-def _sets(links: Links, settings: Evaluate) -> tuple[EvaluationFile, ...]:
-    return tuple(map(EvaluationFile.of, links["sets"]))
-
-
-STAGE = Stage("evaluate", 1, build, units, settings=Evaluate, material=_sets, rounds=True)

@@ -17,12 +17,13 @@ import pyarrow as pa
 from kernels.glove import LOSS, LOSS_AT_ZERO, N_TALLIES, TRAINED, WEIGHT
 from kernels.lanes import simd_width
 from pipeline.configuration import GloveSettings
+from pipeline.declarations import GLOVE
 from pipeline.environment import computing
 from pipeline.errors import ConfigurationError
 from pipeline.events import StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
-from pipeline.stage import Job, Outcome, Stage
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import read_table, write_table
@@ -130,7 +131,7 @@ class Training:
     def __init__(self, job: Job[GloveSettings], n_cells: int, trainer: GloveThreads, interruption: Interruption) -> None:
         self.job, self.trainer, self.interruption = job, trainer, interruption
         self.position = Position()
-        self.made_by = {"stage_version": STAGE.version, **computing()}
+        self.made_by = {"stage_version": GLOVE.version, **computing()}
         self.words_a_cell = _n_tokens(job) / n_cells
         self.progress = Progress(job.step, n_cells * job.settings.epochs, "cells")
         job.checkpoints.expect(trainer.words.nbytes)
@@ -211,6 +212,3 @@ def _write_rounds(job: Job[GloveSettings], n_cells: int, position: Position) -> 
         "learning_rate": [job.settings.learning_rate] * n_epochs,
     }
     return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
-
-
-STAGE = Stage("glove", 1, build, settings=GloveSettings, rounds=True)

@@ -14,7 +14,7 @@ from pipeline.choices import SubsampleFormula, WindowKind
 from pipeline.configuration import Pairs
 from pipeline.errors import ConfigurationError
 from pipeline.progress import Progress
-from pipeline.stage import Job, Outcome, Stage
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import list_array, read_table, write_table
@@ -106,6 +106,3 @@ def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, .
         files.append(write_table(part.directory, name, PAIRS, [pa.record_batch(columns, schema=PAIRS)]))
         tallies.append(tally)
     return tuple(files), tuple(tallies)
-
-
-STAGE = Stage("pairs", 2, build, settings=Pairs)

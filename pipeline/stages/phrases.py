@@ -4,7 +4,6 @@ Which phrases there are is counted and scored (`candidates.py`, `phrase_table.py
 on workers (`joining.py`).
 """
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +12,18 @@ import pyarrow.compute as pc
 
 from pipeline.choices import PhraseScorer
 from pipeline.configuration import Phrases
-from pipeline.corpus import Observed
 from pipeline.progress import Progress
-from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit, one_unit
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import LEXICON, PHRASES, PHRASES_FILE
 from pipeline.storage.tables import read_table, write_table
 from pipeline.words.candidates import Candidates, count_candidates
 from pipeline.words.counting import Counted, count_strings, one_array, scratch
-from pipeline.words.frozen_phrases import FrozenPhrases
 from pipeline.words.joining import phrases_of_shard
 from pipeline.words.phrase_table import Scoring, gather_phrases, score_candidates
 from pipeline.words.text import LEXICON_FILE, TextShard, count_tokens, shards_of, write_shard
 
 WORDS_FILE = "words.parquet"
-FROZEN = "frozen"  # the input that a given table is
 
 
 def build(job: Job[Phrases]) -> Outcome:
@@ -114,24 +110,3 @@ def _join_shard(task: _Shard) -> tuple[tuple[FileRecord, FileRecord], int, int]:
     texts = (phrases.join(text) for text in task.shard.sentences())
     sentences, joined, n_tokens = write_shard(task.directory, f"{task.number:05d}/", texts, [phrases.tokens])
     return (sentences, joined), pc.sum(lexicon["count"]).as_py() or 0, n_tokens
-
-
-def _frozen_units(number: int, observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
-    """One artifact from the text and a table of phrases."""
-    (unit,) = one_unit(observed, inputs)
-    frozen = observed.frozen[number]
-    return (Unit({**unit.inputs, FROZEN: (frozen.link,)}, frozen),)
-
-
-def _frozen_table(links: Links, settings: Phrases) -> FrozenPhrases:
-    return FrozenPhrases.of(links[FROZEN][0])
-
-
-VERSION = 2
-STAGE = Stage("phrases", VERSION, build, settings=Phrases)
-
-
-def frozen_stage(number: int) -> Stage:
-    """The stage of one pass that takes the phrases of a table: the `number`-th, from 0, of those given."""
-    units = functools.partial(_frozen_units, number)
-    return Stage("phrases", VERSION, build_frozen, units, settings=Phrases, material=_frozen_table)

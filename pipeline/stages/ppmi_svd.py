@@ -16,7 +16,7 @@ from pipeline.matrices.panels import Singles, Team
 from pipeline.matrices.ppmi import PASSES, PpmiMatrix, read_matrix
 from pipeline.matrices.svd import Decomposition, decompose, most_steps
 from pipeline.progress import Progress
-from pipeline.stage import Job, Outcome, Stage
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import Tally
 from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import read_table
@@ -114,6 +114,3 @@ def _rows(panels: Singles, first: int, last: int, weights: Singles) -> Singles:
     """Rows of a matrix that lies in panels, float32 (last - first, D), its columns weighted."""
     rows = panels[:, first:last].transpose(1, 0, 2).reshape(last - first, -1)
     return rows[:, : len(weights)] * weights
-
-
-STAGE = Stage("ppmi_svd", 1, build, settings=PpmiSettings, rounds=True)

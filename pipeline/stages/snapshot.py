@@ -1,36 +1,20 @@
 """snapshot: which text a run is made from, as digests of files and shards: the same text has the same snapshot anywhere."""
 
-import hashlib
 from dataclasses import replace
 
 import pyarrow as pa
 
 from pipeline.configuration import Corpus
 from pipeline.corpus import Observed
+from pipeline.declarations import EMPTY_FILE
 from pipeline.reasons import LeftOut
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.formats import Kind
 from pipeline.sources.shard import SourceShard
-from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit
-from pipeline.storage.artifact import Link, Tally
+from pipeline.stage import Job, Links, Outcome
+from pipeline.storage.artifact import Tally
 from pipeline.storage.schemas import SHARDS
 from pipeline.storage.tables import write_table
-
-EMPTY = hashlib.sha256(b"").hexdigest()
-
-
-def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
-    """One artifact, identified by the content of every file and every shard.
-
-    Shards alone would not do: two files, and one file that is cut where the first of them ends, have the same.
-    """
-    files = tuple(
-        Link(shard.link.stage, shard.file_sha256, shard.file_sha256, {"location": shard.location})
-        for shard in observed.shards
-        if shard.start == 0
-    )
-    empty = (Link("source", EMPTY, EMPTY, {"location": ""}),) * observed.n_empty_files
-    return (Unit({"files": (*files, *empty), "shards": tuple(shard.link for shard in observed.shards)}, observed),)
 
 
 def build(job: Job[Corpus]) -> Outcome:
@@ -65,7 +49,4 @@ def cut_again(links: Links, settings: Corpus) -> Observed:
     for first in (SourceShard.of(link) for link in links["shards"] if link.origin["start"] == 0):
         cut = cut_file(first.location, Kind(first.format, first.compression), settings.column, int(settings.shard_mb * 1e6))
         shards += [replace(first, file_sha256=cut.sha256, start=one.start, stop=one.stop, sha256=one.sha256) for one in cut.cuts]
-    return Observed(tuple(shards), (), n_empty_files=sum(link.digest == EMPTY for link in links["files"]))
-
-
-STAGE = Stage("snapshot", 2, build, units, settings=Corpus, material=cut_again)
+    return Observed(tuple(shards), (), n_empty_files=sum(link.digest == EMPTY_FILE for link in links["files"]))

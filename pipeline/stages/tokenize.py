@@ -12,26 +12,18 @@ import pyarrow as pa
 from kernels.tokens import PIECE_BYTES
 from pipeline.choices import Broken, Format
 from pipeline.configuration import Tokenize
-from pipeline.corpus import Observed
-from pipeline.quarantine import refuse_broken
 from pipeline.reasons import LeftOut
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError
 from pipeline.sources.lines import count_lines
 from pipeline.sources.reading import Pass, read_shard
 from pipeline.sources.shard import SourceShard
-from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import AccountingError, FileRecord, Tally
 from pipeline.storage.schemas import QUARANTINE, QUARANTINE_FILE
 from pipeline.storage.tables import Text, write_table
-from pipeline.tokenizing.characters import TOKENIZER_VERSION, UNICODE_VERSION
 from pipeline.tokenizing.tokenizers import new_tokenizer
 from pipeline.words.text import write_shard
-
-
-def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
-    """One artifact for each source shard, known by its content."""
-    return tuple(Unit({"source": (shard.link,)}, shard) for shard in observed.shards)
 
 
 def build(job: Job[Tokenize]) -> Outcome:
@@ -144,20 +136,3 @@ def _pieces(block: bytes) -> Iterator[memoryview]:
             stop = block.rfind(b"\n", start, stop) + 1 or block.find(b"\n", stop) + 1 or len(block)
         yield view[start:stop]
         start = stop
-
-
-def _source(links: Links, settings: Tokenize) -> SourceShard:
-    return SourceShard.of(links["source"][0])
-
-
-STAGE = Stage(
-    "tokenize",
-    2,
-    build,
-    units,
-    on_workers=True,
-    check=refuse_broken,
-    settings=Tokenize,
-    material=_source,
-    definitions={"definition": TOKENIZER_VERSION, "unicode": UNICODE_VERSION},
-)

@@ -18,13 +18,12 @@ from kernels.text import Rates, learning_rate
 from kernels.vectors import row_floats
 from pipeline.choices import Loss, Model, TrainMode
 from pipeline.configuration import Train
-from pipeline.corpus import Observed
+from pipeline.declarations import TRAIN
 from pipeline.environment import computing
 from pipeline.events import RunWarned, StepResumed, emit
-from pipeline.initial import InitialVectors
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
-from pipeline.stage import Inputs, Job, Links, Outcome, Stage, Unit, one_unit
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import ROUNDS, ROUNDS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import read_table, write_table
@@ -79,14 +78,6 @@ class Position:
     def of_state(state: dict[str, Any]) -> "Position":
         """The position that `asdict` made a state of."""
         return Position(state["n_blocks"], [Round(**done) for done in state["rounds"]], state["training_s"])
-
-
-def units(observed: Observed, inputs: Inputs) -> tuple[Unit, ...]:
-    """One artifact from the pairs, and from the first vectors if there are any."""
-    (unit,) = one_unit(observed, inputs)
-    if not observed.initial:
-        return (unit,)
-    return (Unit({**unit.inputs, "initial": (observed.initial.link,)}, observed.initial),)
 
 
 def build(job: Job[Train]) -> Outcome:
@@ -184,7 +175,7 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
 
 def _making(trainer: Trainer) -> dict[str, Any]:
     """What a checkpoint must have been made by to be gone on from: the same rounding, and blocks of the same size."""
-    return {"stage_version": STAGE.version, "block_centres": trainer.block_centres, **computing()}
+    return {"stage_version": TRAIN.version, "block_centres": trainer.block_centres, **computing()}
 
 
 def _watch(job: Job[Train], tallies: npt.NDArray[np.float64], position: Position, loss_at_zero: float) -> None:
@@ -222,10 +213,3 @@ def _write_rounds(job: Job[Train], rounds: list[Round]) -> FileRecord:
         "learning_rate": [done.learning_rate for done in rounds],
     }
     return write_table(job.directory, ROUNDS_FILE, ROUNDS, pa.table(columns, schema=ROUNDS))
-
-
-def _initial(links: Links, settings: Train) -> InitialVectors | None:
-    return next(map(InitialVectors.of, links.get("initial", ())), None)
-
-
-STAGE = Stage("train", 3, build, units, settings=Train, material=_initial, rounds=True)

@@ -4,7 +4,7 @@ import pyarrow.compute as pc
 
 from pipeline.configuration import Vocabulary
 from pipeline.errors import ConfigurationError, InputError
-from pipeline.stage import Job, Outcome, Stage
+from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import Tally
 from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import write_table
@@ -69,6 +69,3 @@ def _check(counted: Counted, min_count: int) -> None:
             expected=f"at most {counted.largest:,}",
             remedy="Lower it (--set vocabulary.min_count=1), or give more text.",
         )
-
-
-STAGE = Stage("vocabulary", 2, build, settings=Vocabulary)

@@ -32,8 +32,9 @@ emitted, but counted.
 **Stop words** (an option) are left out of their sentences; a sentence that had nothing else counts as one without tokens. After that,
 sentences with fewer tokens than an option says are left out.
 
-Both definitions depend on two versions: `TOKENIZER_VERSION`, raised when the same text and options would give other tokens or sentences,
-and `UNICODE_VERSION`, the version of the character database of this Python. Both belong in the key of whatever is made from tokens.
+Both definitions depend on two versions: `versions.TOKENIZER_VERSION`, raised when the same text and options would give other tokens or
+sentences, and `versions.UNICODE_VERSION`, the version of the character database of this Python. Both belong in the key of whatever is made
+from tokens.
 
 This module must not read text: it describes characters only.
 """
@@ -46,8 +47,6 @@ from numpy.typing import NDArray
 from kernels.tokens import ALONE, ATTACHED
 from pipeline.choices import Digits
 
-TOKENIZER_VERSION = 1
-UNICODE_VERSION = unicodedata.unidata_version
 # C code points: planes 0 to 3. Above are only tags, variation selectors, private use and nothing.
 TABLE_SIZE = 0x40000
 # First and last code point.

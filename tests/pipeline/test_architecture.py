@@ -6,10 +6,13 @@ That flows may import pipeline and pipeline kernels, never the other way round, 
 import ast
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from pipeline import declarations
+from pipeline.stage import Stage
 from tests.conftest import ROOT
 
 PACKAGES = ("kernels", "pipeline", "flows")
@@ -68,9 +71,18 @@ def test_stages__never_import_each_other(path: Path) -> None:
     assert not imports_package(path, "pipeline.stages")
 
 
-def test_stages__are_imported_by_the_chain_and_by_nothing_that_they_use() -> None:
+def test_stages__are_imported_by_nothing_that_they_use() -> None:
     importers = {named(path) for path in SOURCES if imports_package(path, "pipeline.stages")}
-    assert importers == {"pipeline/chain.py", "pipeline/projection.py"}
+    assert importers == {"pipeline/projection.py"}
+
+
+def test_stages__are_all_declared_with_builds_that_exist() -> None:
+    stages = [stage for stage in vars(declarations).values() if isinstance(stage, Stage)]
+    stages.append(declarations.frozen_phrases(0))
+    functions = [one for stage in stages for one in vars(stage).values() if isinstance(one, declarations.Deferred)]
+    assert all(callable(getattr(import_module(one.module), one.function)) for one in functions)
+    assert [stage.build.module for stage in stages] == [f"pipeline.stages.{stage.name}" for stage in stages]
+    assert {stage.name for stage in stages} == {path.stem for path in (ROOT / "pipeline" / "stages").glob("[!_]*.py")}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)

@@ -11,6 +11,7 @@ import pytest
 
 from kernels.cooccurrence import GRID
 from pipeline.configuration import Cluster, Cooccurrence
+from pipeline.declarations import COOCCURRENCE
 from pipeline.errors import ConfigurationError, StoreError, UsageError
 from pipeline.events import Event, StepAdvanced, listening
 from pipeline.matrices.cooccurrences import Cells, cells_file, count_cells, read_cells, stream_cells
@@ -44,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def step_of(**settings: Any) -> Step:
     section = Cooccurrence(**settings)
-    return Step("cooccurrence", cooccurrence.STAGE, section, section.model_dump(), {"text": "tokenize", "vocabulary": "vocabulary"})
+    return Step("cooccurrence", COOCCURRENCE, section, section.model_dump(), {"text": "tokenize", "vocabulary": "vocabulary"})
 
 
 def build(run: Run, store: Path, **settings: Any) -> Artifact:

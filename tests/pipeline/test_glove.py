@@ -17,13 +17,13 @@ from kernels.draws import Purpose, derive_key
 from kernels.glove import N_TEAMS, biases_of, new_words, vectors_of
 from pipeline.configuration import GloveSettings
 from pipeline.corpus import Observed
+from pipeline.declarations import GLOVE
 from pipeline.errors import ConfigurationError, StoreError, TrainingError
 from pipeline.events import Event, StepAdvanced, StepResumed, listening
 from pipeline.matrices.cooccurrences import cells_file
 from pipeline.plan import plan_step
 from pipeline.run import build_artifact
 from pipeline.stage import Step
-from pipeline.stages import glove
 from pipeline.storage.artifact import Artifact, Manifest
 from pipeline.storage.schemas import COOCCURRENCES, ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
 from pipeline.storage.store import Store
@@ -100,7 +100,7 @@ def given(root: Path, cells: list[Cell] = CELLS) -> tuple[Store, dict[str, tuple
 
 def train(store: Store, inputs: dict[str, tuple[Artifact, ...]], n_threads: int = 2, settings: GloveSettings = SETTINGS) -> Artifact:
     """Build the artifact of the stage as a run would."""
-    step = Step("train", glove.STAGE, settings, settings.model_dump(), {name: name for name in inputs})
+    step = Step("train", GLOVE, settings, settings.model_dump(), {name: name for name in inputs})
     (wanted,) = plan_step(step, Observed((), {}), inputs, store).wanted
     assert wanted.found is None
     return build_artifact(store, step, wanted, inputs, Workers(n_threads))

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from kernels.ppmi import LEAST_PMI
 from pipeline.configuration import Ppmi, PpmiSettings
+from pipeline.declarations import PPMI_SVD
 from pipeline.errors import ConfigurationError, StoreError
 from pipeline.events import Event, StepAdvanced, listening
 from pipeline.matrices.panels import Team
 from pipeline.matrices.ppmi import PASSES, PpmiMatrix, project_bytes, read_matrix
 from pipeline.stage import Job, Outcome
-from pipeline.stages.ppmi_svd import STAGE
 from pipeline.storage.artifact import Artifact, FileRecord, Manifest
 from pipeline.storage.checkpoints import Checkpoints
 from pipeline.storage.schemas import COOCCURRENCES, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
@@ -77,7 +77,7 @@ def job_of(directory: Path, counts: np.ndarray, n_threads: int = 1, **changes: o
 
 def built(job: Job[PpmiSettings]) -> tuple[Outcome, np.ndarray, np.ndarray]:
     """The outcome, input vectors and output vectors of a build."""
-    outcome = STAGE.build(job)
+    outcome = PPMI_SVD.build(job)
     table = read_table(job.directory / VECTORS_FILE, vectors_schema(job.settings.dimensions))
     sides = [np.stack(table[name].to_numpy()).astype(np.float64) for name in ("input", "output")]
     return outcome, *sides
@@ -166,7 +166,7 @@ def test_ppmi_svd__gives_the_same_bytes_for_any_number_of_threads(tmp_path: Path
     files = set()
     for n_threads in (1, 2, 4):
         job = job_of(tmp_path, counts, n_threads, dimensions=40)
-        STAGE.build(job)
+        PPMI_SVD.build(job)
         files.add((job.directory / VECTORS_FILE).read_bytes())
     assert len(files) == 1
 
@@ -186,13 +186,13 @@ def test_ppmi_svd__refuses_as_many_dimensions_as_words_before_it_reads_a_count(d
     for path in (tmp_path / "cells").iterdir():
         path.write_bytes(b"")
     with pytest.raises(ConfigurationError, match="as many dimensions") as failure:
-        STAGE.build(job)
+        PPMI_SVD.build(job)
     assert "at most 19 dimensions" in str(failure.value)
 
 
 def test_ppmi_svd__says_so_when_the_shift_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="than by chance") as failure:
-        STAGE.build(job_of(tmp_path, random_counts(20, 7), shift=1e9))
+        PPMI_SVD.build(job_of(tmp_path, random_counts(20, 7), shift=1e9))
     assert "ppmi.shift" in str(failure.value)
 
 
@@ -200,7 +200,7 @@ def test_ppmi_svd__finds_counts_of_another_vocabulary(tmp_path: Path) -> None:
     job = job_of(tmp_path, random_counts(20, 8), dimensions=5)
     write_table(tmp_path / "vocabulary", VOCABULARY_FILE, VOCABULARY, pa.table([["a"] * 19, [1] * 19], schema=VOCABULARY))
     with pytest.raises(StoreError, match="vocabulary has not") as failure:
-        STAGE.build(job)
+        PPMI_SVD.build(job)
     assert "cells-" in str(failure.value)
 
 
@@ -208,7 +208,7 @@ def test_ppmi_svd__tells_how_far_it_is_and_stops_when_it_is_interrupted(tmp_path
     monkeypatch.setattr("pipeline.progress.SECONDS_BETWEEN_EVENTS", 0.0)
     events: list[Event] = []
     with listening(events.append):
-        STAGE.build(job_of(tmp_path, random_counts(N_WORDS, 9)))
+        PPMI_SVD.build(job_of(tmp_path, random_counts(N_WORDS, 9)))
     files, steps = ([event for event in events if isinstance(event, StepAdvanced) and event.unit == unit] for unit in ("files", "steps"))
     n_files = len(list((tmp_path / "cells").iterdir()))
     assert files[-1].n_done == files[-1].n_total == PASSES * n_files
@@ -222,17 +222,17 @@ def test_ppmi_svd__tells_how_far_it_is_and_stops_when_it_is_interrupted(tmp_path
                 os.kill(os.getpid(), signal.SIGINT)
 
         with pytest.raises(KeyboardInterrupt), listening(interrupt):
-            STAGE.build(job)
+            PPMI_SVD.build(job)
         assert not list(job.directory.iterdir())
 
 
 def test_project_bytes__is_enough(tmp_path: Path) -> None:
     counts = random_counts(1500, 10, density=0.02)
     job = job_of(tmp_path, counts, dimensions=50)
-    STAGE.build(job)  # compiles
+    PPMI_SVD.build(job)  # compiles
     job.directory.joinpath(VECTORS_FILE).unlink()
     tracemalloc.start()
-    STAGE.build(job)
+    PPMI_SVD.build(job)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     projected = project_bytes(np.count_nonzero(np.triu(counts)), 1500, 50)

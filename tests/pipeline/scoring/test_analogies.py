@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pipeline.choices import AnalogyMethod
 from pipeline.errors import InputError
 from pipeline.scoring import analogies
-from pipeline.scoring.analogies import Questions, Section, SectionScore, answer_analogies, read_questions, score_analogies
+from pipeline.scoring.analogies import SectionScore, answer_analogies, score_analogies
+from pipeline.scoring.questions import Questions, Section, read_questions
 from pipeline.vectors import Vectors
 from tests.reference import evaluation as reference
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.scoring.evaluation import spearman_interval
-from pipeline.scoring.similarity import Pair, SimilarityScore, read_pairs, score_similarity
+from pipeline.scoring.rated_pairs import Pair, read_pairs
+from pipeline.scoring.similarity import SimilarityScore, score_similarity
 from pipeline.vectors import Vectors
 from tests.reference import evaluation as reference
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.choices import Format
 from pipeline.errors import InputError
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.formats import Kind, belongs, kind_of
 from tests.pipeline.sources.written import COMPRESS, packed, shards_of, write, write_parquet
 

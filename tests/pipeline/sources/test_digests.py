@@ -9,7 +9,7 @@ import pytest
 from pipeline.configuration import Corpus
 from pipeline.sources import digests as digests_module
 from pipeline.sources import files as files_module
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.digests import DIGESTS, Digests
 from pipeline.sources.files import find_files
 from pipeline.sources.formats import kind_of
@@ -26,7 +26,7 @@ def read(monkeypatch) -> list[str]:
         locations.append(location)
         return cut_file(location, *rest)
 
-    monkeypatch.setattr(digests_module, "cut_file", noting)
+    monkeypatch.setattr("pipeline.sources.cutting.cut_file", noting)
     monkeypatch.setattr(files_module, "_SETTLED_NS", 400_000_000)
     return locations
 

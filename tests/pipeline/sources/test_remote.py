@@ -9,7 +9,7 @@ import pytest
 from pipeline.choices import Format
 from pipeline.configuration import is_url
 from pipeline.errors import ConfigurationError, InputError
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.files import find_files
 from pipeline.sources.formats import kind_of
 from pipeline.sources.shard import SourceShard

@@ -9,7 +9,7 @@ from pyarrow import fs
 from pipeline.choices import Format
 from pipeline.errors import InputError
 from pipeline.run import Run
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.files import find_files
 from pipeline.sources.formats import kind_of
 from pipeline.storage.store import Store

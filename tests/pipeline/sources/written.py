@@ -16,7 +16,7 @@ from pipeline.choices import Broken, Format
 from pipeline.reasons import LeftOut
 from pipeline.sources.account import Account
 from pipeline.sources.archives import BrokenArchiveError
-from pipeline.sources.cuts import cut_file
+from pipeline.sources.cutting import cut_file
 from pipeline.sources.defects import first_invalid
 from pipeline.sources.formats import kind_of
 from pipeline.sources.reading import Pass, read_shard

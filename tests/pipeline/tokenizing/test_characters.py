@@ -7,7 +7,8 @@ import pytest
 
 from kernels.tokens import ALONE, ATTACHED
 from pipeline.choices import Digits
-from pipeline.tokenizing.characters import TABLE_SIZE, TOKENIZER_VERSION, UNICODE_VERSION, character_table, replacements
+from pipeline.tokenizing.characters import TABLE_SIZE, character_table, replacements
+from pipeline.tokenizing.versions import TOKENIZER_VERSION, UNICODE_VERSION
 from tests.reference.tokens import is_token_character, stands_alone, written
 
 

@@ -1,15 +1,14 @@
 """What a run would do: for each step, which artifacts are there already, which are not, and why. Computes nothing."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
+from pipeline.differences import Making
 from pipeline.sources.digests import Digests
 from pipeline.stage import Inputs, Step, Unit
-from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.artifact import Artifact
 from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.store import Store
 
@@ -93,35 +92,8 @@ def plan_step(step: Step, observed: Observed, inputs: Inputs, stores: ReadThroug
 def explain(step: Step, unit: Unit | None, store: Store) -> str:
     """What differs from the most similar artifact that the stage has made; without a unit, as far as parameters tell."""
     earlier = sorted(store.manifests(step.stage.name), key=lambda manifest: (manifest.created, manifest.key), reverse=True)
-    if not earlier:
+    nearest = Making.of_step(step, unit).nearest(earlier)
+    if nearest is None:
         return "nothing like it in the store yet"
-    nearest = min((_differences(manifest, step, unit) for manifest in earlier), key=len)
-    return "; ".join(nearest) or ("it was removed from the store" if unit else "")
-
-
-def _differences(manifest: Manifest, step: Step, unit: Unit | None) -> list[str]:
-    """One phrase for each thing that differs."""
-    found = []
-    if manifest.stage_version != step.stage.version:
-        found.append(f"the stage itself changed from version {manifest.stage_version} to {step.stage.version}")
-    for name in sorted(set(manifest.parameters) | set(step.parameters)):
-        before, now = _plain(manifest.parameters.get(name)), _plain(step.parameters.get(name))
-        if before != now:
-            found.append(f"{name} changed from {before} to {now}")
-    for name, links in (unit.inputs if unit else {}).items():
-        old, new = ([(link.stage, link.digest) for link in some] for some in (manifest.inputs.get(name, ()), links))
-        if old != new:
-            found.append(_difference_of_inputs(name, Counter(old), Counter(new)))
-    return found
-
-
-def _difference_of_inputs(name: str, old: Counter[Any], new: Counter[Any]) -> str:
-    if old == new:
-        return f"{name} in another order"
-    n_new, n_gone, n_same = (new - old).total(), (old - new).total(), (old & new).total()
-    return f"other {name}" + (f": {n_new} new, {n_gone} gone, {n_same} the same" if n_new + n_gone + n_same > 2 else "")
-
-
-def _plain(value: Any) -> Any:
-    """As it looks after a trip through JSON."""
-    return list(value) if isinstance(value, tuple) else value
+    _, differences = nearest
+    return "; ".join(map(str, differences)) or ("it was removed from the store" if unit else "")

@@ -1,11 +1,15 @@
 """`corpus2vec lineage`, `why` and `card`: what made something, why a step would run, and what there is to know about a model."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.shared import AsJson, StorePath, app, console, print_json, store_path
+from flows.commands.shared import AsJson, Overrides, StorePath, app, configuration_of, console, print_json, store_path
+
+if TYPE_CHECKING:
+    from pipeline.configuration import Configuration
 
 Reference = Annotated[
     str, Parameter(help="A model (demo), a version (demo@2, demo@production), a run, or the beginning of a key; stage/key is one too.")
@@ -42,3 +46,44 @@ def lineage(
             console().print(f"{html}: {sum(len(group.ancestors) for group in found.groups):,} artifacts", markup=False)
             return
     print_json(values(found)) if as_json else console().print(tree(found, show_all))
+
+
+@app.command
+def why(
+    step: Annotated[str, Parameter(help="A step (snapshot, tokenize, phrases-1, vocabulary, pairs, train, evaluate ...), or its stage.")],
+    config: Annotated[
+        Path | None, Parameter(help="A TOML file; without one, the configuration of the newest run.", show_default=False)
+    ] = None,
+    /,
+    *,
+    overrides: Overrides = None,
+    store: StorePath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a step would run or be reused now: the first difference from what is in the store, followed to where it began."""
+    from flows.explanation_text import values
+    from flows.visible import visible
+    from pipeline.lineage.explanation import explain
+    from pipeline.storage.store import Store
+
+    configuration = _configuration(config, overrides, store)
+    found = explain(configuration, Store(Path(configuration.store.path)), step)
+    if as_json:
+        print_json(values(found))
+    else:
+        console().print(visible(found.sentence), markup=False, soft_wrap=True)
+
+
+def _configuration(config: Path | None, overrides: list[str] | None, store: Path | None) -> "Configuration":
+    """As the other commands have it; with neither a file nor a corpus, that of the newest run in the store."""
+    from pipeline.storage.store import RUNS, Store
+
+    if config or any(override.partition("=")[0].strip() == "corpus.paths" for override in overrides or []):
+        return configuration_of(config, overrides, store)
+    runs = Store(store_path(store)).records(RUNS)
+    if not runs:
+        return configuration_of(config, overrides, store)
+    from pipeline.configuration_file import load_configuration
+
+    here = f"store.path={json.dumps(str(store_path(store)))}"
+    return load_configuration(None, [*(overrides or []), here], of_run=runs[-1]["configuration"])

@@ -1,0 +1,316 @@
+"""Why a step would run or be reused: the first difference from the most similar artifact, followed upstream to where it began.
+
+A step whose inputs are other than they were is explained by what those were made from, down to a key of the configuration, a version of a
+stage, or files of the corpus.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pipeline.chain import chain
+from pipeline.configuration import Configuration
+from pipeline.differences import Difference, DifferenceKind, Making
+from pipeline.errors import UsageError
+from pipeline.lineage.ancestry import is_source
+from pipeline.lineage.file_changes import FileChanges, changes
+from pipeline.plan import StepPlan, plan
+from pipeline.storage.artifact import Artifact, Link, Manifest
+from pipeline.storage.store import Store
+
+_SECTIONS = {"glove": "glove", "ppmi_svd": "ppmi"}  # of the stages whose parameters `train` gives a part of
+_ELSEWHERE = {
+    ("tokenize", "broken"): "corpus.broken",
+    ("tokenize", "longest"): "corpus.max_line_mb (in bytes)",
+    ("tokenize", "definition"): "the definition of a token",
+    ("tokenize", "unicode"): "the version of Unicode",
+    ("evaluate", "lowercase"): "tokenize.lowercase",
+    **{(stage, name): f"train.{name}" for stage in _SECTIONS for name in ("dimensions", "seed")},
+}
+
+
+_DECIDING = ("model", "loss", "mode")  # parameters that others follow
+_Nearest = tuple[Artifact, tuple[Difference, ...]]
+_Path = tuple[str, ...]  # of steps, upstream
+
+
+class Verdict(StrEnum):
+    """What a run would do with a step now."""
+
+    REUSE = "reuse"
+    RUN = "run"
+    MAY_RUN = "may run"  # an earlier step comes first; if that makes the same bytes again, this one is reused
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Where a difference began."""
+
+    key: str  # of the configuration, or what else it is
+    before: Any
+    now: Any
+    files: FileChanges | None  # when it is the corpus, or another file from outside
+    compared: Artifact | None  # the most similar artifact of that stage; none when there is none
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a step would run or be reused."""
+
+    step: str
+    verdict: Verdict
+    path: tuple[str, ...]  # from the step upstream to the one that the cause is of
+    differences: tuple[Difference, ...]  # of the step itself from the most similar artifact
+    cause: Cause | None  # none when it is reused
+    sentence: str
+    n_artifacts: int  # that the step has; 0 when an earlier step must run before that is known
+    n_found: int  # that are in the store
+
+
+def explain(configuration: Configuration, store: Store, name: str, now: datetime | None = None) -> Explanation:
+    """Why a step of a run by this configuration would run or be reused.
+
+    Parameters
+    ----------
+    configuration
+        What would be run.
+    store
+        Where its results would be kept.
+    name
+        A step (train, phrases-1), or the stage of one (glove).
+    now
+        When; by default now. It decides only how ages are told.
+
+    Raises
+    ------
+    UsageError
+        When there is no such step.
+    ConfigurationError, InputError
+        When the corpus or an evaluation set cannot be found.
+    StoreError
+        When an artifact in the store cannot be used.
+    """
+    steps = {step.name: step for step in chain(configuration)}
+    wanted = _step_of({step.name: step.stage.name for step in steps.values()}, name)
+    return _Explainer(configuration, store, now or datetime.now(UTC)).explain(wanted)
+
+
+def _step_of(stages: Mapping[str, str], name: str) -> str:
+    if name in stages:
+        return name
+    of_stage = [step for step, stage in stages.items() if stage == name]
+    if len(of_stage) == 1:
+        return of_stage[0]
+    near = of_stage or difflib.get_close_matches(name, [*stages, *stages.values()], n=1)
+    raise UsageError(
+        "A run by this configuration has no such step.",
+        where="why",
+        got=name,
+        expected="one of " + ", ".join(stages),
+        remedy=f"Did you mean {near[0]}?" if near else "corpus2vec plan shows the steps of a configuration.",
+    )
+
+
+class _Explainer:
+    def __init__(self, configuration: Configuration, store: Store, now: datetime) -> None:
+        self.store, self.now = store, now
+        self.plans = {planned.step.name: planned for planned in plan(configuration, store)}
+
+    def explain(self, name: str) -> Explanation:
+        planned = self.plans[name]
+        n_artifacts, n_found = len(planned.wanted), len(planned.artifacts)
+        if planned.reused:
+            return Explanation(name, Verdict.REUSE, (name,), (), None, self._reused(planned), n_artifacts, n_found)
+        missing = next((one.unit for one in planned.wanted if not one.found), None)
+        making = Making.of_step(planned.step, missing)
+        nearest = making.nearest(self._similar(planned))
+        moved = self._moved(planned, nearest[0]) if nearest else {}
+        if missing is None and nearest and not nearest[1] and not moved:
+            return self._behind_another(name)
+        path, cause = self._cause(name, making, nearest, moved)
+        differences = nearest[1] if nearest else ()
+        sentence = self._sentence(path, cause)
+        if n_artifacts > 1 and n_found:
+            sentence = sentence.replace(f"{name} would run", f"{name} would run for {n_artifacts - n_found:,} of {n_artifacts:,} shards", 1)
+        if missing is None:
+            sentence += f" And {self._first_to_run(planned)} would run before it."
+        return Explanation(name, Verdict.RUN, path, differences, cause, sentence, n_artifacts, n_found)
+
+    def _behind_another(self, name: str) -> Explanation:
+        """Of a step that changes only if an earlier one makes other bytes."""
+        before = self.explain(self._first_to_run(self.plans[name]))
+        path = (name, *before.path)
+        sentence = self._sentence(path, before.cause)
+        sentence += f" If {path[1]} makes the same bytes as before, {name} is reused all the same."
+        return Explanation(name, Verdict.MAY_RUN, path, (), before.cause, sentence, 0, 0)
+
+    def _first_to_run(self, planned: StepPlan) -> str:
+        return next(name for name in planned.step.reads.values() if not self.plans[name].reused)
+
+    def _similar(self, planned: StepPlan) -> list[Artifact]:
+        """What the stage has made; of phrases only from what the same stage made: a second pass is not compared with a first one."""
+        artifacts = self.store.artifacts(planned.step.stage.name)
+        if planned.step.stage.name == "phrases":
+            return [artifact for artifact in artifacts if not self._moved(planned, artifact)]
+        return sorted(artifacts, key=lambda artifact: len(self._moved(planned, artifact)))
+
+    def _moved(self, planned: StepPlan, artifact: Artifact) -> dict[str, tuple[str, str]]:
+        """The inputs that other stages made than now: the stages then and now."""
+        stages = {name: self.plans[earlier].step.stage.name for name, earlier in planned.step.reads.items()}
+        then = {name: links[0].stage for name, links in artifact.manifest.inputs.items() if links}
+        return {name: (then[name], stage) for name, stage in stages.items() if then.get(name, stage) != stage}
+
+    def _cause(self, name: str, making: Making, nearest: _Nearest | None, moved: Mapping[str, tuple[str, str]]) -> tuple[_Path, Cause]:
+        """The way upstream to where the first difference began, and the cause there."""
+        if nearest is None:
+            return (name,), self._of_model(making) if name == "train" else Cause("", None, None, None, None)
+        artifact, differences = nearest
+        own = [difference for difference in differences if difference.kind is not DifferenceKind.INPUTS]
+        if moved and not own:
+            ((what, (before, now)), *_) = moved.items()
+            return (name,), Cause(f"the {what} of {name}", f"that of {before}", f"that of {now}", None, artifact)
+        if not differences:
+            return (name,), Cause(f"the artifact of {name}", "in the store", "removed", None, artifact)
+        difference = next((one for one in own if one.name in _DECIDING), differences[0])
+        if making.stage in ("snapshot", "tokenize") and difference.kind is DifferenceKind.INPUTS:
+            return (name,), self._of_corpus(artifact)
+        return self._of_difference(name, making, artifact, difference)
+
+    def _of_model(self, making: Making) -> Cause:
+        """Of a model that nobody has trained: the one that there is."""
+        others = [artifact for stage in ("train", *_SECTIONS) for artifact in self.store.artifacts(stage) if stage != making.stage]
+        if not others:
+            return Cause("", None, None, None, None)
+        newest = max(others, key=lambda artifact: (artifact.manifest.created, artifact.manifest.key))
+        before = newest.manifest.parameters.get("model", newest.manifest.stage)
+        return Cause("train.model", before, making.parameters.get("model", making.stage), None, newest)
+
+    def _of_difference(self, name: str, making: Making, artifact: Artifact, difference: Difference) -> tuple[_Path, Cause]:
+        match difference.kind:
+            case DifferenceKind.VERSION:
+                return (name,), Cause(f"the version of the stage {making.stage}", difference.before, difference.now, None, artifact)
+            case DifferenceKind.PARAMETER:
+                key = _ELSEWHERE.get((making.stage, difference.name)) or f"{_SECTIONS.get(making.stage, making.stage)}.{difference.name}"
+                return (name,), Cause(key, difference.before, difference.now, None, artifact)
+        old, new = Counter(map(_content, difference.before)), Counter(map(_content, difference.now))
+        gone = [link for link in difference.before if _content(link) in old - new]
+        added = [link for link in difference.now if _content(link) in new - old]
+        if any(link.is_outside for link in (*gone, *added)):
+            return (name,), Cause(f"the {difference.name}", None, None, changes(gone, added), artifact)
+        before, now = (self._described(links) for links in (gone, added))
+        nearest = Making.of_artifact(now[0].manifest).nearest(before) if before and now else None
+        if nearest and nearest[1] and not all(map(_is_of_corpus, nearest[1])):
+            compared, (first, *_) = nearest
+            path, cause = self._of_difference(_step_name(now[0]), Making.of_artifact(now[0].manifest), compared, first)
+            return (name, *path), cause
+        # Of all shards, because a file can lose one and be there all the same.
+        files = changes(*(_sources(self._described(links)) for links in (difference.before, difference.now)))
+        if files:
+            return (name, "tokenize"), Cause("the corpus", None, None, files, artifact)
+        return (name,), Cause(f"the {difference.name} of {name}", None, str(difference), None, artifact)
+
+    def _described(self, links: Iterable[Link]) -> list[Artifact]:
+        found = (self.store.described(link.stage, link.key) for link in links)
+        return [artifact for artifact in found if artifact]
+
+    def _of_corpus(self, artifact: Artifact) -> Cause:
+        """What of the corpus is not as it was in the most similar snapshot; or how it is cut."""
+        (wanted,) = self.plans["snapshot"].wanted
+        making = Making.of_step(self.plans["snapshot"].step, wanted.unit)
+        nearest = making.nearest(self.store.artifacts("snapshot"))
+        if nearest is None:
+            return Cause("the corpus", None, None, changes((), making.inputs["files"]), artifact)
+        snapshot, _ = nearest
+        files = changes(snapshot.manifest.inputs["files"], making.inputs["files"])
+        if files:
+            return Cause("the corpus", None, None, files, snapshot)
+        settings = self.plans["snapshot"].step.settings.model_dump(mode="json")
+        for name in ("shard_mb", "column", "format"):
+            if settings[name] != snapshot.manifest.settings.get(name, settings[name]):
+                return Cause(f"corpus.{name}", snapshot.manifest.settings[name], settings[name], None, snapshot)
+        return Cause("the corpus", None, "the same files another number of times, or in another order", None, snapshot)
+
+    def _reused(self, planned: StepPlan) -> str:
+        n = len(planned.wanted)
+        have = f"all {n:,} artifacts have" if n > 1 else f"{self._named(planned.artifacts[0])} has"
+        return f"{planned.step.name} would be reused: {have} the same parameters and the same inputs."
+
+    def _sentence(self, path: Sequence[str], cause: Cause | None) -> str:
+        name, *others = path
+        text = self._text(path[-1], cause)
+        if not others:
+            return f"{name} would run: {text}."
+        between = [f"{step} would" for step in others[:-1]]
+        return f"{name} would run because " + ", because ".join([*between, text]) + "."
+
+    def _text(self, step: str, cause: Cause | None) -> str:
+        """A cause in words that need nothing before them."""
+        if cause is None or (not cause.key and not cause.compared):
+            return f"there is nothing like {self._what(step)} in the store yet"
+        where = f" in {self._named(cause.compared)}" if cause.compared else ""
+        if cause.files is not None:
+            since = f" since {self._named(cause.compared)}" if cause.compared else ""
+            return f"{cause.key} {_has(cause.key)} changed{since}" + (f": {cause.files}" if cause.files else "")
+        if cause.before is None and cause.key.startswith("the "):
+            return f"{cause.key} {_has(cause.key)} changed{where.replace(' in ', ' since ', 1)}: {cause.now}"
+        if _is_digest(cause.before) or _is_digest(cause.now):
+            return f"{cause.key} has changed{where.replace(' in ', ' since ', 1)}"
+        return f"{cause.key} is {_shown(cause.now)} now and was {_shown(cause.before)}{where}"
+
+    def _what(self, step: str) -> str:
+        stage = self.plans[step].step.stage.name if step in self.plans else step
+        return f"{step} by {stage}" if step == "train" and stage != "train" else step
+
+    def _named(self, artifact: Artifact) -> str:
+        return f"{artifact.manifest.stage}/{artifact.manifest.key[:12]} (made {age(artifact.manifest.created, self.now)})"
+
+
+def age(created: str, now: datetime) -> str:
+    """How long ago something was, in words; by its date when that is in the future, or no time at all."""
+    try:
+        seconds = (now - datetime.fromisoformat(created)).total_seconds()
+    except (ValueError, TypeError):
+        return f"at {created!r}"
+    if seconds < -60:
+        return f"at {created[:16]}, which is later than now"
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            n = int(seconds // length)
+            return f"{n:,} {unit}{'s' if n > 1 else ''} ago"
+    return "just now"
+
+
+def _content(link: Link) -> tuple[str, str]:
+    return link.stage, link.digest
+
+
+def _is_of_corpus(difference: Difference) -> bool:
+    """Whether it is about which parts of the corpus were read."""
+    return difference.kind is DifferenceKind.INPUTS and all(map(is_source, (*difference.before, *difference.now)))
+
+
+def _step_name(artifact: Artifact) -> str:
+    """What a person calls the step that made an artifact."""
+    return "train" if artifact.manifest.stage in _SECTIONS else artifact.manifest.stage
+
+
+def _sources(artifacts: Iterable[Artifact]) -> list[Link]:
+    """The parts of the corpus that artifacts were made from directly."""
+    manifests: list[Manifest] = [artifact.manifest for artifact in artifacts]
+    return [link for manifest in manifests for links in manifest.inputs.values() for link in links if is_source(link)]
+
+
+def _has(what: str) -> str:
+    return "have" if what.endswith("s") and what != "the corpus" else "has"
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef")

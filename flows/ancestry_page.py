@@ -10,8 +10,8 @@ from typing import Any
 from flows.ancestry_text import KEY_LETTERS, amounts, figures, measures, name_of_files
 from flows.layered import HEIGHT, WIDTH, layout
 from flows.markup import Markup, element, joined
-from flows.report import readable_bytes
-from flows.visible import visible_value
+from flows.tables import readable_bytes
+from flows.value_text import visible_value
 from pipeline.lineage.ancestry import SOURCE, Ancestor, Ancestry, Group, State
 from pipeline.storage.artifact import Artifact, Manifest
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from flows.report import readable_bytes
-from flows.visible import visible
+from flows.tables import readable_bytes
+from flows.terminal import visible
 from pipeline.lineage.ancestry import SETS, SOURCE, Ancestor, Ancestry, Group, OutsideFile, State
 from pipeline.storage.artifact import Artifact
 

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from flows.visible import visible
+from flows.terminal import visible
 
 _EMPTY = ("meta", "path", "rect", "br")  # elements that hold nothing
 

@@ -3,24 +3,16 @@
 import html
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from rich.table import Table
-
-from flows.terminal import visible
+from flows.tables import readable_bytes, table_of
 from pipeline.events import StepAdvanced
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
 from pipeline.storage.tables import read_table
 
-UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def readable_bytes(n_bytes: float) -> str:
-    """A size with three digits: 1.23 MB."""
-    power = min(len(UNITS) - 1, int(math.log10(max(n_bytes, 1)) // 3))
-    return f"{n_bytes / 1000**power:.3g} {UNITS[power]}"
+__all__ = ["figure_texts", "readable_bytes", "run_report", "score_rows", "table_of"]
 
 
 def figure_texts(event: StepAdvanced) -> list[str]:
@@ -49,20 +41,6 @@ def score_rows(evaluation: Artifact) -> list[dict[str, Any]]:
 def _score_row(name: str, section: str, score: str, low: float, high: float, n_asked: int, n_all: int, *, percent: bool) -> dict[str, Any]:
     interval = "" if math.isnan(low) else f"{low:.1%} to {high:.1%}" if percent else f"{low:.3f} to {high:.3f}"
     return {"set": name, "section": section, "score": score, "95 % interval": interval, "asked": f"{n_asked:,} of {n_all:,}"}
-
-
-def table_of(rows: Sequence[Mapping[str, Any]], title: str = "", right: Iterable[str] = ()) -> Table:
-    """A rich table of rows with the same keys; columns in `right` are aligned right. Text is shown as it is, never as markup."""
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name in rows[0] if rows else ():
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_escape(str(value)) for value in row.values()))
-    return table
-
-
-def _escape(text: str) -> str:
-    return visible(text).replace("[", "\\[")
 
 
 def result_of(step: Mapping[str, Any]) -> str:

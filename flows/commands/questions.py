@@ -62,7 +62,7 @@ def why(
 ) -> None:
     """Say why a step would run or be reused now: the first difference from what is in the store, followed to where it began."""
     from flows.explanation_text import values
-    from flows.visible import visible
+    from flows.terminal import visible
     from pipeline.lineage.explanation import explain
     from pipeline.storage.store import Store
 
@@ -80,10 +80,10 @@ def _configuration(config: Path | None, overrides: list[str] | None, store: Path
 
     if config or any(override.partition("=")[0].strip() == "corpus.paths" for override in overrides or []):
         return configuration_of(config, overrides, store)
-    runs = Store(store_path(store)).records(RUNS)
+    path = store_path(store)
+    runs = Store(path).records(RUNS)
     if not runs:
         return configuration_of(config, overrides, store)
     from pipeline.configuration_file import load_configuration
 
-    here = f"store.path={json.dumps(str(store_path(store)))}"
-    return load_configuration(None, [*(overrides or []), here], of_run=runs[-1]["configuration"])
+    return load_configuration(None, [*(overrides or []), f"store.path={json.dumps(str(path))}"], of_run=runs[-1]["configuration"])

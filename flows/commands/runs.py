@@ -57,8 +57,8 @@ def show(
 @app.command
 def phrases(*, count: Count = 20, model: ModelName = "", store: StorePath = None, as_json: AsJson = False) -> None:
     """The phrases that a model's text was joined into, best first, with their counts and scores; COUNT of each pass."""
-    from flows.report import table_of
     from flows.showing import phrase_rows
+    from flows.tables import table_of
     from pipeline.models import find_model
     from pipeline.storage.store import Store
 

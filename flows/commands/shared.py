@@ -99,6 +99,6 @@ def print_json(value: Any) -> None:
 
 def print_scores(rows: list[dict[str, Any]]) -> None:
     """Print the rows of `flows.report.score_rows`."""
-    from flows.report import table_of
+    from flows.tables import table_of
 
     console().print(table_of(rows, right=("score", "asked")))

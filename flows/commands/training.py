@@ -51,7 +51,7 @@ def train(config: Config = None, *, overrides: Overrides = None, store: StorePat
 @app.command
 def plan(config: Config = None, *, overrides: Overrides = None, store: StorePath = None, as_json: AsJson = False) -> None:
     """Show what `train` would run, what it would reuse and why, with rows, disk, memory and time projected. Computes nothing."""
-    from flows.report import readable_bytes, table_of
+    from flows.tables import readable_bytes, table_of
     from pipeline.plan import plan as plan_steps
     from pipeline.projection import project, refuse_absurd
     from pipeline.run import read_through

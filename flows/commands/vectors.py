@@ -91,7 +91,7 @@ def _show_neighbours(neighbours: "list[Neighbour]", as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    from flows.report import table_of
+    from flows.tables import table_of
 
     shown = [{**row, "similarity": f"{row['similarity']:.3f}", "count": f"{row['count']:,}"} for row in rows]
     console().print(table_of(shown, right=("similarity", "count")))

@@ -155,7 +155,7 @@ def _ancestors(store: Store, links: Iterable[Link]) -> tuple[dict[_Name, Ancesto
 
 def _lost(store: Store, link: Link, error: StoreError | None) -> Ancestor:
     if error:
-        return Ancestor(link, State.CHANGED, f"its manifest cannot be used: {error.details['got']}", None)
+        return Ancestor(link, State.CHANGED, f"{error.what} {error.details['got']}", None)
     there = store.described(link.stage, link.key)
     if there is None:
         return Ancestor(link, State.MISSING, "it is no longer in the store", None)
@@ -165,7 +165,7 @@ def _lost(store: Store, link: Link, error: StoreError | None) -> Ancestor:
 def _present(artifact: Artifact) -> Ancestor:
     for file in artifact.manifest.files:
         try:
-            size = artifact.path(file.name).stat().st_size
+            size = artifact.path(file.name).lstat().st_size
         except OSError:
             return Ancestor(artifact.link, State.DAMAGED, f"{file.name} is missing", artifact)
         if size != file.size_bytes:

@@ -30,11 +30,14 @@ def closure(store: Store, links: Iterable[Link], on_unusable: Callable[[Link, St
     artifacts: dict[tuple[str, str, str], Artifact] = {}
     outside: dict[tuple[str, str, str], Link] = {}
     missing: dict[tuple[str, str, str], Link] = {}
-    waiting = [(link, False) for link in reversed(list(links))]  # a stack of its own: chains may be longer than Python's
+    # A stack of its own: chains may be longer than Python's. An artifact comes again when all of its inputs are done.
+    waiting: list[tuple[Link, Artifact | None]] = [(link, None) for link in reversed(list(links))]
     while waiting:
-        link, inputs_done = waiting.pop()
+        link, artifact = waiting.pop()
         name = (link.stage, link.key, link.digest)
-        if link.is_outside:
+        if artifact:
+            artifacts[name] = artifact
+        elif link.is_outside:
             outside.setdefault(name, link)
         elif name not in artifacts and name not in missing:
             try:
@@ -43,12 +46,9 @@ def closure(store: Store, links: Iterable[Link], on_unusable: Callable[[Link, St
                 if on_unusable is None:
                     raise
                 on_unusable(link, error)
-                artifact = None
             if artifact is None or artifact.manifest.digest != link.digest:
                 missing[name] = link
-            elif inputs_done:
-                artifacts[name] = artifact
             else:
-                waiting.append((link, True))
-                waiting += [(one, False) for some in reversed(tuple(artifact.manifest.inputs.values())) for one in reversed(some)]
+                waiting.append((link, artifact))
+                waiting += [(one, None) for some in reversed(tuple(artifact.manifest.inputs.values())) for one in reversed(some)]
     return Closure(tuple(artifacts.values()), tuple(outside.values()), tuple(missing.values()))

@@ -1,6 +1,7 @@
 """What one task reads: a range of a file."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from pipeline.choices import Format
@@ -45,10 +46,16 @@ class SourceShard:
         """The last part of the location."""
         return self.location.partition("?")[0].rpartition("/")[2]
 
-    @property
+    @cached_property
     def link(self) -> Link:
         """How the tokenized shard names its source: its content and how that is read."""
         how = "" if self.format is Format.TEXT else f".{self.format}[{self.column}]"
-        origin = asdict(self)
-        del origin["file_sha256"], origin["sha256"]
+        origin = {
+            "location": self.location,
+            "format": self.format,
+            "compression": self.compression,
+            "column": self.column,
+            "start": self.start,
+            "stop": self.stop,
+        }
         return Link(f"source{how}{self.compression}", self.file_sha256, self.sha256, origin)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,7 +89,7 @@ class Manifest:
     created: str  # ISO 8601, UTC
     elapsed_s: float
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the names and digests of the files."""
         return digest_of([[file.name, file.sha256] for file in sorted(self.files, key=lambda file: file.name)])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_ancestry__of_what_was_made_again_with_other_bytes_is_shown_as_changed(o
     artifact = the(run, store, "vocabulary")
     fields = json.loads((artifact.directory / MANIFEST).read_text(encoding="utf-8"))
     (file,) = artifact.manifest.files
-    other = type(artifact.manifest)(**{**vars(artifact.manifest), "files": (type(file)(**{**vars(file), "sha256": "0" * 64}),)})
+    other = replace(artifact.manifest, files=(replace(file, sha256="0" * 64),))
     (artifact.directory / MANIFEST).write_text(other.to_json(), encoding="utf-8")
     (one,) = of(store).problems
     assert one.state is State.CHANGED

@@ -60,6 +60,9 @@ class Corpus(Section):
     max_line_mb: Annotated[float, Field(gt=0, le=4096)] = 16
     """A longer record counts as broken, and is not held in memory. Reading one takes 6 times its size, 25 if it has no spaces."""
 
+    licence: str = ""
+    """Under which terms the text may be used, in your own words; it stands in model cards, and changes nothing else."""
+
     @property
     def longest(self) -> int:
         """Bytes that a record may have."""

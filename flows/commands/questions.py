@@ -87,3 +87,28 @@ def _configuration(config: Path | None, overrides: list[str] | None, store: Path
     from pipeline.configuration_file import load_configuration
 
     return load_configuration(None, [*(overrides or []), f"store.path={json.dumps(str(path))}"], of_run=runs[-1]["configuration"])
+
+
+@app.command
+def card(
+    reference: Reference,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="A file; else it is printed.", show_default=False)] = None,
+    store: StorePath = None,
+) -> None:
+    """Write a model card in Markdown: data and licence, parameters, scores with intervals, limits, environment, how to make it again."""
+    from flows.card_text import markdown
+    from pipeline.lineage.card import card as card_of
+    from pipeline.lineage.references import resolve
+    from pipeline.storage.store import Store
+
+    where = Store(store_path(store))
+    text = markdown(card_of(where, resolve(where, reference)))
+    if output:
+        from flows.written import write_text
+
+        write_text(output, text)
+        console().print(f"{output}: {len(text):,} characters", markup=False)
+    else:
+        console().print(text, markup=False, soft_wrap=True, end="")

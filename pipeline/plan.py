@@ -46,8 +46,10 @@ class StepPlan:
         return sum(not artifact.is_here for artifact in self.artifacts)
 
 
-def plan(configuration: Configuration, store: Store | ReadThrough, observed: Observed | None = None) -> list[StepPlan]:
-    """The plan of every step of the chain.
+def plan(
+    configuration: Configuration, store: Store | ReadThrough, observed: Observed | None = None, *, reasons: bool = True
+) -> list[StepPlan]:
+    """The plan of every step of the chain; without `reasons` nobody looks for why a step is not reused.
 
     A step behind one that must run is planned as far as possible: its inputs may come out with the same bytes, and then it is reused.
 
@@ -64,15 +66,15 @@ def plan(configuration: Configuration, store: Store | ReadThrough, observed: Obs
     for step in chain(configuration):
         waits_for = next((name for name in step.reads.values() if not plans[name].reused), None)
         if waits_for:
-            changed = explain(step, None, stores.store)
+            changed = explain(step, None, stores.store) if reasons else ""
             plans[step.name] = StepPlan(step, (), f"{waits_for} comes first" + (f"; {changed}" if changed else ""))
         else:
             inputs = {name: plans[earlier].artifacts for name, earlier in step.reads.items()}
-            plans[step.name] = plan_step(step, observed, inputs, stores)
+            plans[step.name] = plan_step(step, observed, inputs, stores, reasons=reasons)
     return list(plans.values())
 
 
-def plan_step(step: Step, observed: Observed, inputs: Inputs, stores: ReadThrough) -> StepPlan:
+def plan_step(step: Step, observed: Observed, inputs: Inputs, stores: ReadThrough, *, reasons: bool = True) -> StepPlan:
     """The plan of one step whose inputs exist."""
     units = step.stage.units(observed, inputs)
     keys = [step.key(unit) for unit in units]
@@ -83,7 +85,7 @@ def plan_step(step: Step, observed: Observed, inputs: Inputs, stores: ReadThroug
     shared = f", {some}in the shared store" if planned.n_shared else ""
     if not missing:
         return replace(planned, reason=f"same parameters, same inputs{shared}")
-    reason = explain(step, missing[0].unit, stores.store)
+    reason = explain(step, missing[0].unit, stores.store) if reasons else "something differs"
     if len(keys) > 1:
         reason = f"{len(missing)} of {len(keys)} are not in the store{shared}: {reason}"
     return replace(planned, reason=reason)

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.configuration import Configuration, Section
 from pipeline.corpus import Observed
 from pipeline.storage.artifact import Artifact, FileRecord, Link, Tally, key_of
 from pipeline.storage.checkpoints import Checkpoints
-from pipeline.workers import Workers
+
+if TYPE_CHECKING:
+    from pipeline.workers import Workers  # which imports pyarrow: the plan needs none
 
 S = TypeVar("S", bound=Section)
 Inputs = Mapping[str, tuple[Artifact, ...]]
@@ -34,7 +36,7 @@ class Job(Generic[S]):
     parameters: Mapping[str, Any]
     inputs: Inputs
     material: Any
-    workers: Workers
+    workers: "Workers"
     checkpoints: Checkpoints  # of this build; they outlive a killed process
 
 

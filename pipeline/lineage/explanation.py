@@ -118,7 +118,7 @@ def _step_of(stages: Mapping[str, str], name: str) -> str:
 class _Explainer:
     def __init__(self, configuration: Configuration, store: Store, now: datetime) -> None:
         self.store, self.now = store, now
-        self.plans = {planned.step.name: planned for planned in plan(configuration, store)}
+        self.plans = {planned.step.name: planned for planned in plan(configuration, store, reasons=False)}
 
     def explain(self, name: str) -> Explanation:
         planned = self.plans[name]

@@ -79,10 +79,14 @@ def find_files(paths: Sequence[str], base: Path, configured: Format = Format.AUT
     n_named = len(found) + len(local)
     others -= {*found, *map(str, local)}
     resolved = set()
+    directories: dict[Path, Path] = {}  # and what they are without links: looked up once for all files in one
     for path in sorted(local):
         file = _described(path)
+        if path.parent not in directories:
+            directories[path.parent] = path.parent.resolve()
+        real = path.resolve() if path.is_symlink() else directories[path.parent] / path.name
         # Two names of one file would count its text twice.
-        if (real := path.resolve()) not in resolved:
+        if real not in resolved:
             resolved.add(real)
             found[file.location] = file
     for file in found.values():

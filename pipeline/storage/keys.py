@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import cast
 
 READ_BYTES = 1 << 20
 
@@ -19,8 +20,11 @@ def canonical(value: object) -> str:
     TypeError
         For anything but None, bool, int, float, str, enums of these, sequences and mappings with string keys.
     """
-    if type(value) is str:  # nearly all, and the patterns below take time
+    kind = type(value)  # nearly all are of these kinds, and the patterns below take time
+    if kind is str:
         return "s" + json.dumps(value)
+    if kind in (list, tuple):
+        return "[" + ",".join(map(canonical, cast("list[object]", value))) + "]"
     match value:
         case Enum():
             return canonical(value.value)

@@ -58,7 +58,7 @@ class Store:
         if artifact is None or not artifact.is_here:
             return None
         directory = artifact.directory
-        for name in {str(parent) for file in artifact.manifest.files for parent in PurePosixPath(file.name).parents}:
+        for name in {str(parent) for file in artifact.manifest.files if "/" in file.name for parent in PurePosixPath(file.name).parents}:
             _refuse_link(directory / name)
         for file in artifact.manifest.files:
             path = artifact.path(file.name)

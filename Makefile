@@ -49,6 +49,7 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.models $(CORPUS)
 	$(BIN)/python -m benchmarks.shards $(CORPUS)
 	$(BIN)/python -m benchmarks.inputs $(CORPUS)
+	$(BIN)/python -m benchmarks.lineage_questions $(CORPUS)
 	$(BIN)/python -m benchmarks.counting $(CORPUS)
 	$(BIN)/python -m benchmarks.preparation $(CORPUS)
 	$(BIN)/python -m benchmarks.cooccurrence $(CORPUS)

@@ -8,7 +8,17 @@ import sys
 
 from cyclopts import CycloptsError
 
-from flows.commands import (, keeping, models, reproduction, runs, sharing, training, vectors, verification  # noqa: F401 - this adds their commands
+from flows.commands import (  # noqa: F401 - this adds their commands
+    keeping,
+    models,
+    questions,
+    reproduction,
+    runs,
+    sharing,
+    training,
+    vectors,
+    verification,
+)
 from flows.commands.shared import app
 from flows.interruption import INTERRUPTED, hear_interruptions
 from flows.terminal import Terminal

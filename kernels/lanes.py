@@ -1,6 +1,7 @@
 """SIMD values as LLVM IR that reads as formulas: arithmetic, the sigmoid, and sums over lanes. It must not know what a window is."""
 
 import os
+from functools import cache
 from typing import Any
 
 import llvmlite.binding
@@ -25,15 +26,26 @@ def simd_width() -> int:
     forced = os.environ.get(WIDTH_VARIABLE, "")
     if forced in {"4", "8", "16"}:
         return int(forced)
+    return _widest()
+
+
+def processor() -> str:
+    """The type of processor that kernels are compiled for, as LLVM names it; NUMBA_CPU_NAME overrides it."""
+    return os.environ.get("NUMBA_CPU_NAME", "") or _name()
+
+
+@cache
+def _widest() -> int:
+    """LLVM takes 0.3 ms to say it, and every manifest has it."""
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512f", False):
         return 16
     return 8 if features.get("avx2", False) and features.get("fma", False) else 4
 
 
-def processor() -> str:
-    """The type of processor that kernels are compiled for, as LLVM names it; NUMBA_CPU_NAME overrides it."""
-    return os.environ.get("NUMBA_CPU_NAME", "") or str(llvmlite.binding.get_host_cpu_name())
+@cache
+def _name() -> str:
+    return str(llvmlite.binding.get_host_cpu_name())
 
 
 class Lanes:

@@ -8,7 +8,7 @@ shows that somebody has edited it.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -101,7 +101,9 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""
-        content = {"format": MANIFEST_FORMAT, "digest": self.digest, **asdict(self)}
+        content = {"format": MANIFEST_FORMAT, "digest": self.digest, **vars(self)}
+        content["inputs"] = {name: [vars(link) for link in links] for name, links in self.inputs.items()}
+        content |= {"files": [vars(file) for file in self.files], "tallies": [vars(tally) for tally in self.tallies]}
         return json.dumps({**content, "checksum": checksum_of(content)}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod

@@ -45,7 +45,12 @@ def write_whole(target: Path, blocks: Iterable[bytes]) -> None:
 
 def remove_abandoned(parent: Path) -> None:
     """Remove what processes of this machine that are gone were writing."""
-    for path in parent.glob(f".*.{socket.gethostname()}.*"):
+    host = socket.gethostname()
+    try:
+        hidden = [name for name in os.listdir(parent) if name[0] == "." and f".{host}." in name]  # noqa: PTH208 - a tenth of the time of a glob
+    except FileNotFoundError:
+        return
+    for path in (parent / name for name in hidden):
         if is_abandoned(path):
             remove(path)
 

@@ -3,11 +3,12 @@
     .venv/bin/python -m benchmarks.bookkeeping [CORPUS]
 
 Whole runs in this process, with the cluster of their configuration, kernels loaded before: the demo, and 1,000 small files. The real
-functions are timed on the clock wherever they are called; what one calls of another counts once, for the inner one. Threads can keep books
-beside each other, and beside the work. So the time of a run that went into its books is taken to be all of it in which at least one
-thread did: it cannot be more. Before a time counts: the run is complete, every file of its artifacts was hashed and every manifest written
-while the clock ran, and the parts are no more than the whole. Reading and hashing the corpus counts as well. Checkpoints do not: they
-have a budget of their own.
+functions are timed wherever they are called; what one calls of another counts once, for the inner one. A second of the main thread
+costs the run a second, one of a worker its share of one, for workers are all busy at once: together that is `share`. `share_at_most`
+takes all the time in which at least one thread kept books, though others worked meanwhile. `cpu_share` is of processor time, which a busy
+machine or a slow disk does not change. Before a time counts: the run is complete, every file of its artifacts was hashed and every
+manifest written while the clock ran, and the parts are no more than the whole. Reading and hashing the corpus counts as well.
+Checkpoints do not: they have a budget of their own.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import contextlib
 import json
 import os
 import shutil
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "hashing what was made": [(tables, "describe_file")],
     "manifests": [(Manifest, "to_json"), (Manifest, "read"), (run_module, "environment")],
     "placing artifacts": [(Store, "commit"), (Store, "remove_abandoned")],
-    "waiting for the disk": [(store_module, "sync")],
+    "waiting for the disk": [(store_module, "sync_tree"), (store_module, "sync")],
     "records and versions": [(Store, "write_record"), (Registry, "register"), (Digests, "remember")],
     "journal": [(Journal, "__call__"), (Journal, "finish"), (Journal, "end")],
 }
@@ -59,31 +59,36 @@ class Meter:
     """Times the parts of bookkeeping in all threads."""
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     calls: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     names: dict[str, int] = field(default_factory=dict)  # calls of each function
     spans: list[tuple[float, float]] = field(default_factory=list)  # outermost calls
+    main_s: float = 0.0  # of the seconds those of the main thread
     _own: threading.local = field(default_factory=threading.local)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
     def timing(self, part: str, name: str) -> Iterator[None]:
         """Count the body, without what is timed in it, to a part."""
-        above: list[float] = self._own.__dict__.setdefault("inner", [])
-        above.append(0.0)
-        started = time.perf_counter()
+        above: list[list[float]] = self._own.__dict__.setdefault("inner", [])
+        above.append([0.0, 0.0])
+        cpu, started = time.thread_time(), time.perf_counter()
         try:
             yield
         finally:
-            ended = time.perf_counter()
+            cpu, ended = time.thread_time() - cpu, time.perf_counter()
             inner = above.pop()
             with self._lock:
-                self.seconds[part] += ended - started - inner
+                self.seconds[part] += ended - started - inner[0]
+                self.cpu[part] += cpu - inner[1]
                 self.calls[part] += 1
                 self.names[name] = self.names.get(name, 0) + 1
                 if above:
-                    above[-1] += ended - started
+                    above[-1][0] += ended - started
+                    above[-1][1] += cpu
                 else:
                     self.spans.append((started, ended))
+                    self.main_s += (ended - started) * (threading.current_thread() is threading.main_thread())
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -142,20 +147,27 @@ def measured(configuration: Configuration, store: Path) -> dict[str, Any]:
     shutil.rmtree(store, ignore_errors=True)
     meter = Meter()
     with meter.installed(), DaskWorkers(configuration.cluster) as workers:
-        started = time.perf_counter()
+        cpu_s, started = time.process_time(), time.perf_counter()
         with Run(configuration, Store(store), workers) as run:
             for step in run.steps:
                 run.perform(step)
             run.finish("a benchmark")
-        whole_s = time.perf_counter() - started
+        cpu_s, whole_s = time.process_time() - cpu_s, time.perf_counter() - started
     check(run, meter, whole_s, workers.n_threads)
+    books_s = meter.main_s + (sum(meter.seconds.values()) - meter.main_s) / workers.n_threads
     return {
+        "threads": workers.n_threads,
         "whole_s": whole_s,
-        "books_s": meter.union_s(),
-        "share": meter.union_s() / whole_s,
+        "books_s": books_s,
+        "share": books_s / whole_s,
+        "share_at_most": meter.union_s() / whole_s,
+        "cpu_s": cpu_s,
+        "cpu_share": sum(meter.cpu.values()) / cpu_s,
         "artifacts": sum(map(len, run.made.values())),
-        "parts": meter.seconds,
-        "calls": meter.calls,
+        "parts": {
+            part: {"calls": meter.calls[part], "seconds": round(meter.seconds[part], 3), "cpu_s": round(meter.cpu[part], 3)}
+            for part in PARTS
+        },
         "record_bytes": (run.store.root / RUNS / run.id / "record.json").stat().st_size,
     }
 
@@ -180,17 +192,14 @@ def check(run: Run, meter: Meter, whole_s: float, n_threads: int) -> None:
 
 
 def median_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The run whose share is the median, rounded."""
+    """The run whose share is the median, rounded; the parts are in seconds of threads."""
     found = sorted(runs, key=lambda run: run["share"])[len(runs) // 2]
-    shares = [round(run["share"], 4) for run in runs]
-    parts = {name: {"calls": found["calls"][name], "seconds": round(seconds, 3)} for name, seconds in found["parts"].items()}
     return {
-        **{name: round(found[name], 3) for name in ("whole_s", "books_s")},
-        "share": round(statistics.median(run["share"] for run in runs), 4),
-        "shares": shares,
+        **{name: round(found[name], 4) for name in ("threads", "whole_s", "books_s", "share", "share_at_most", "cpu_s", "cpu_share")},
+        "shares": [round(run["share"], 4) for run in runs],
         "artifacts": found["artifacts"],
         "record_bytes": found["record_bytes"],
-        "parts": parts,
+        "parts": found["parts"],
     }
 
 

@@ -43,6 +43,14 @@ def write_whole(target: Path, blocks: Iterable[bytes]) -> None:
         working.unlink(missing_ok=True)
 
 
+def sync_tree(directory: Path) -> None:
+    """Wait until a directory and all that is in it are on the disk."""
+    for parent, _, names in os.walk(directory, topdown=False):
+        for name in sorted(names):
+            sync(Path(parent, name))
+        sync(Path(parent))
+
+
 def remove_abandoned(parent: Path) -> None:
     """Remove what processes of this machine that are gone were writing."""
     host = socket.gethostname()

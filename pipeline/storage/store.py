@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest, can_be_called
-from pipeline.storage.atomic import discard, remove_abandoned, sync, working_path, write_whole
+from pipeline.storage.atomic import discard, remove_abandoned, sync, sync_tree, working_path, write_whole
 from pipeline.storage.checkpoints import Checkpoints
 from pipeline.storage.locks import SUFFIX, is_locked, lock_path, making, remove_if_free
 from pipeline.storage.sealed import sealed, unsealed
@@ -175,9 +175,7 @@ class Store:
         """
         target = self._directory(manifest.stage, manifest.key)
         (working / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        for path in sorted(working.rglob("*"), reverse=True):
-            sync(path)
-        sync(working)
+        sync_tree(working)
         try:
             working.rename(target)
         except OSError as error:

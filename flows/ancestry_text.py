@@ -97,8 +97,8 @@ def _heading(group: Group) -> str:
 
 
 def _heading_of(one: Ancestor) -> str:
-    changed = "" if one.state is State.WHOLE else f"  {one.state.upper()}"
-    return f"{one.link.stage} {one.link.key[:KEY_LETTERS]}{changed}"
+    states = {State.WHOLE: "", State.SHARED: "  in the shared store"}
+    return f"{one.link.stage} {one.link.key[:KEY_LETTERS]}{states.get(one.state, f'  {one.state.upper()}')}"
 
 
 def figures(artifacts: Sequence[Artifact], between: str = "  ") -> str:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.lineage.explanation import Cause, Explanation
-from pipeline.storage.artifact import Artifact
+from pipeline.storage.artifact import Manifest
 
 
 def values(found: Explanation) -> dict[str, Any]:
@@ -26,8 +26,7 @@ def _cause(cause: Cause) -> dict[str, Any]:
     return {"of": cause.key, "before": cause.before, "now": cause.now, "files": files, "compared_with": _named(cause.compared)}
 
 
-def _named(artifact: Artifact | None) -> dict[str, Any] | None:
-    if artifact is None:
+def _named(manifest: Manifest | None) -> dict[str, Any] | None:
+    if manifest is None:
         return None
-    manifest = artifact.manifest
     return {"stage": manifest.stage, "key": manifest.key, "digest": manifest.digest, "created": manifest.created}

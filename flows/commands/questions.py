@@ -82,10 +82,16 @@ def why(
     from flows.explanation_text import values
     from flows.terminal import visible
     from pipeline.lineage.explanation import explain
+    from pipeline.storage.read_through import ReadThrough
     from pipeline.storage.store import Store
 
     configuration = _configuration(config, overrides, store)
-    found = explain(configuration, Store(Path(configuration.store.path)), step)
+    stores: Store | ReadThrough = Store(Path(configuration.store.path))
+    if configuration.store.shared:
+        from pipeline.run import read_through
+
+        stores = read_through(configuration, Store(Path(configuration.store.path)))
+    found = explain(configuration, stores, step)
     if as_json:
         print_json(values(found))
     else:

@@ -27,6 +27,7 @@ class State(StrEnum):
     MISSING = "missing"  # it is not in the store
     CHANGED = "changed"  # something else is where it was, or its manifest was edited
     DAMAGED = "damaged"  # a file of it is missing, or has another size
+    SHARED = "shared"  # its manifest is here, its files are in the shared store
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Group:
     @property
     def problems(self) -> tuple[Ancestor, ...]:
         """Those that are not what they were."""
-        return tuple(one for one in self.ancestors if one.state is not State.WHOLE)
+        return tuple(one for one in self.ancestors if one.problem)
 
     def total(self, measure: str) -> float:
         """A measure of the builds, added up; 0 when they have none."""
@@ -163,6 +164,8 @@ def _lost(store: Store, link: Link, error: StoreError | None) -> Ancestor:
 
 
 def _present(artifact: Artifact) -> Ancestor:
+    if not artifact.is_here:
+        return Ancestor(artifact.link, State.SHARED, "", artifact)
     for file in artifact.manifest.files:
         try:
             size = artifact.path(file.name).lstat().st_size

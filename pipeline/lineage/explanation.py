@@ -19,7 +19,8 @@ from pipeline.errors import UsageError
 from pipeline.lineage.ancestry import is_source
 from pipeline.lineage.file_changes import FileChanges, changes
 from pipeline.plan import StepPlan, plan
-from pipeline.storage.artifact import Artifact, Link, Manifest
+from pipeline.storage.artifact import Link, Manifest
+from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.store import Store
 
 _SECTIONS = {"glove": "glove", "ppmi_svd": "ppmi"}  # of the stages whose parameters `train` gives a part of
@@ -34,7 +35,7 @@ _ELSEWHERE = {
 
 
 _DECIDING = ("model", "loss", "mode")  # parameters that others follow
-_Nearest = tuple[Artifact, tuple[Difference, ...]]
+_Nearest = tuple[Manifest, tuple[Difference, ...]]
 _Path = tuple[str, ...]  # of steps, upstream
 
 
@@ -54,7 +55,7 @@ class Cause:
     before: Any
     now: Any
     files: FileChanges | None  # when it is the corpus, or another file from outside
-    compared: Artifact | None  # the most similar artifact of that stage; none when there is none
+    compared: Manifest | None  # the manifest of the most similar artifact of that stage; none when there is none
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Explanation:
     n_found: int  # that are in the store
 
 
-def explain(configuration: Configuration, store: Store, name: str, now: datetime | None = None) -> Explanation:
+def explain(configuration: Configuration, store: Store | ReadThrough, name: str, now: datetime | None = None) -> Explanation:
     """Why a step of a run by this configuration would run or be reused.
 
     Parameters
@@ -79,7 +80,7 @@ def explain(configuration: Configuration, store: Store, name: str, now: datetime
     configuration
         What would be run.
     store
-        Where its results would be kept.
+        Where its results would be kept, with the shared store behind it if there is one.
     name
         A step (train, phrases-1), or the stage of one (glove).
     now
@@ -116,8 +117,8 @@ def _step_of(stages: Mapping[str, str], name: str) -> str:
 
 
 class _Explainer:
-    def __init__(self, configuration: Configuration, store: Store, now: datetime) -> None:
-        self.store, self.now = store, now
+    def __init__(self, configuration: Configuration, store: Store | ReadThrough, now: datetime) -> None:
+        self.store, self.now = store.store if isinstance(store, ReadThrough) else store, now
         self.plans = {planned.step.name: planned for planned in plan(configuration, store, reasons=False)}
 
     def explain(self, name: str) -> Explanation:
@@ -151,93 +152,99 @@ class _Explainer:
     def _first_to_run(self, planned: StepPlan) -> str:
         return next(name for name in planned.step.reads.values() if not self.plans[name].reused)
 
-    def _similar(self, planned: StepPlan) -> list[Artifact]:
+    def _similar(self, planned: StepPlan) -> list[Manifest]:
         """What the stage has made; of phrases only from what the same stage made: a second pass is not compared with a first one."""
-        artifacts = self.store.artifacts(planned.step.stage.name)
+        manifests = self._manifests(planned.step.stage.name)
         if planned.step.stage.name == "phrases":
-            return [artifact for artifact in artifacts if not self._moved(planned, artifact)]
-        return sorted(artifacts, key=lambda artifact: len(self._moved(planned, artifact)))
+            return [manifest for manifest in manifests if not self._moved(planned, manifest)]
+        return sorted(manifests, key=lambda manifest: len(self._moved(planned, manifest)))
 
-    def _moved(self, planned: StepPlan, artifact: Artifact) -> dict[str, tuple[str, str]]:
+    def _moved(self, planned: StepPlan, manifest: Manifest) -> dict[str, tuple[str, str]]:
         """The inputs that other stages made than now: the stages then and now."""
         stages = {name: self.plans[earlier].step.stage.name for name, earlier in planned.step.reads.items()}
-        then = {name: links[0].stage for name, links in artifact.manifest.inputs.items() if links}
+        then = {name: links[0].stage for name, links in manifest.inputs.items() if links}
         return {name: (then[name], stage) for name, stage in stages.items() if then.get(name, stage) != stage}
 
     def _cause(self, name: str, making: Making, nearest: _Nearest | None, moved: Mapping[str, tuple[str, str]]) -> tuple[_Path, Cause]:
         """The way upstream to where the first difference began, and the cause there."""
         if nearest is None:
             return (name,), self._of_model(making) if name == "train" else Cause("", None, None, None, None)
-        artifact, differences = nearest
+        manifest, differences = nearest
         own = [difference for difference in differences if difference.kind is not DifferenceKind.INPUTS]
         if moved and not own:
             ((what, (before, now)), *_) = moved.items()
-            return (name,), Cause(f"the {what} of {name}", f"that of {before}", f"that of {now}", None, artifact)
+            return (name,), Cause(f"the {what} of {name}", f"that of {before}", f"that of {now}", None, manifest)
         if not differences:
-            return (name,), Cause(f"the artifact of {name}", "in the store", "removed", None, artifact)
+            return (name,), Cause(f"the artifact of {name}", "in the store", "removed", None, manifest)
         difference = next((one for one in own if one.name in _DECIDING), differences[0])
         if making.stage in ("snapshot", "tokenize") and difference.kind is DifferenceKind.INPUTS:
-            return (name,), self._of_corpus(artifact)
-        return self._of_difference(name, making, artifact, difference)
+            return (name,), self._of_corpus(manifest)
+        return self._of_difference(name, making, manifest, difference)
 
     def _of_model(self, making: Making) -> Cause:
         """Of a model that nobody has trained: the one that there is."""
-        others = [artifact for stage in ("train", *_SECTIONS) for artifact in self.store.artifacts(stage) if stage != making.stage]
+        others = [manifest for stage in ("train", *_SECTIONS) for manifest in self._manifests(stage) if stage != making.stage]
         if not others:
             return Cause("", None, None, None, None)
-        newest = max(others, key=lambda artifact: (artifact.manifest.created, artifact.manifest.key))
-        before = newest.manifest.parameters.get("model", newest.manifest.stage)
+        newest = max(others, key=lambda manifest: (manifest.created, manifest.key))
+        before = newest.parameters.get("model", newest.stage)
         return Cause("train.model", before, making.parameters.get("model", making.stage), None, newest)
 
-    def _of_difference(self, name: str, making: Making, artifact: Artifact, difference: Difference) -> tuple[_Path, Cause]:
+    def _of_difference(self, name: str, making: Making, manifest: Manifest, difference: Difference) -> tuple[_Path, Cause]:
         match difference.kind:
             case DifferenceKind.VERSION:
-                return (name,), Cause(f"the version of the stage {making.stage}", difference.before, difference.now, None, artifact)
+                return (name,), Cause(f"the version of the stage {making.stage}", difference.before, difference.now, None, manifest)
             case DifferenceKind.PARAMETER:
                 key = _ELSEWHERE.get((making.stage, difference.name)) or f"{_SECTIONS.get(making.stage, making.stage)}.{difference.name}"
-                return (name,), Cause(key, difference.before, difference.now, None, artifact)
+                return (name,), Cause(key, difference.before, difference.now, None, manifest)
         old, new = Counter(map(_content, difference.before)), Counter(map(_content, difference.now))
         gone = [link for link in difference.before if _content(link) in old - new]
         added = [link for link in difference.now if _content(link) in new - old]
         if any(link.is_outside for link in (*gone, *added)):
-            return (name,), Cause(f"the {difference.name}", None, None, changes(gone, added), artifact)
+            return (name,), Cause(f"the {difference.name}", None, None, changes(gone, added), manifest)
         before, now = (self._described(links) for links in (gone, added))
-        nearest = Making.of_artifact(now[0].manifest).nearest(before) if before and now else None
+        nearest = Making.of_artifact(now[0]).nearest(before) if before and now else None
         if nearest and nearest[1] and not all(map(_is_of_corpus, nearest[1])):
             compared, (first, *_) = nearest
-            path, cause = self._of_difference(_step_name(now[0]), Making.of_artifact(now[0].manifest), compared, first)
+            path, cause = self._of_difference(_step_name(now[0]), Making.of_artifact(now[0]), compared, first)
             return (name, *path), cause
         # Of all shards, because a file can lose one and be there all the same.
         files = changes(*(_sources(self._described(links)) for links in (difference.before, difference.now)))
         if files:
-            return (name, "tokenize"), Cause("the corpus", None, None, files, artifact)
-        return (name,), Cause(f"the {difference.name} of {name}", None, str(difference), None, artifact)
+            return (name, "tokenize"), Cause("the corpus", None, None, files, manifest)
+        return (name,), Cause(f"the {difference.name} of {name}", None, str(difference), None, manifest)
 
-    def _described(self, links: Iterable[Link]) -> list[Artifact]:
+    def _described(self, links: Iterable[Link]) -> list[Manifest]:
         found = (self.store.described(link.stage, link.key) for link in links)
-        return [artifact for artifact in found if artifact]
+        return [artifact.manifest for artifact in found if artifact]
 
-    def _of_corpus(self, artifact: Artifact) -> Cause:
+    def _manifests(self, stage: str) -> list[Manifest]:
+        """All of a stage, newest first."""
+        return sorted(self.store.manifests(stage), key=lambda manifest: (manifest.created, manifest.key), reverse=True)
+
+    def _of_corpus(self, manifest: Manifest) -> Cause:
         """What of the corpus is not as it was in the most similar snapshot; or how it is cut."""
         (wanted,) = self.plans["snapshot"].wanted
         making = Making.of_step(self.plans["snapshot"].step, wanted.unit)
-        nearest = making.nearest(self.store.artifacts("snapshot"))
+        nearest = making.nearest(self._manifests("snapshot"))
         if nearest is None:
-            return Cause("the corpus", None, None, changes((), making.inputs["files"]), artifact)
+            return Cause("the corpus", None, None, changes((), making.inputs["files"]), manifest)
         snapshot, _ = nearest
-        files = changes(snapshot.manifest.inputs["files"], making.inputs["files"])
+        files = changes(snapshot.inputs["files"], making.inputs["files"])
         if files:
             return Cause("the corpus", None, None, files, snapshot)
         settings = self.plans["snapshot"].step.settings.model_dump(mode="json")
         for name in ("shard_mb", "column", "format"):
-            if settings[name] != snapshot.manifest.settings.get(name, settings[name]):
-                return Cause(f"corpus.{name}", snapshot.manifest.settings[name], settings[name], None, snapshot)
+            if settings[name] != snapshot.settings.get(name, settings[name]):
+                return Cause(f"corpus.{name}", snapshot.settings[name], settings[name], None, snapshot)
         return Cause("the corpus", None, "the same files another number of times, or in another order", None, snapshot)
 
     def _reused(self, planned: StepPlan) -> str:
         n = len(planned.wanted)
-        have = f"all {n:,} artifacts have" if n > 1 else f"{self._named(planned.artifacts[0])} has"
-        return f"{planned.step.name} would be reused: {have} the same parameters and the same inputs."
+        have = f"all {n:,} artifacts have" if n > 1 else f"{self._named(planned.artifacts[0].manifest)} has"
+        shared = f" {planned.n_shared:,} of them in the shared store." if planned.n_shared and n > 1 else ""
+        shared = shared or (" It is in the shared store." if planned.n_shared else "")
+        return f"{planned.step.name} would be reused: {have} the same parameters and the same inputs.{shared}"
 
     def _sentence(self, path: Sequence[str], cause: Cause | None) -> str:
         name, *others = path
@@ -265,8 +272,8 @@ class _Explainer:
         stage = self.plans[step].step.stage.name if step in self.plans else step
         return f"{step} by {stage}" if step == "train" and stage != "train" else step
 
-    def _named(self, artifact: Artifact) -> str:
-        return f"{artifact.manifest.stage}/{artifact.manifest.key[:12]} (made {age(artifact.manifest.created, self.now)})"
+    def _named(self, manifest: Manifest) -> str:
+        return f"{manifest.stage}/{manifest.key[:12]} (made {age(manifest.created, self.now)})"
 
 
 def age(created: str, now: datetime) -> str:
@@ -293,14 +300,13 @@ def _is_of_corpus(difference: Difference) -> bool:
     return difference.kind is DifferenceKind.INPUTS and all(map(is_source, (*difference.before, *difference.now)))
 
 
-def _step_name(artifact: Artifact) -> str:
+def _step_name(manifest: Manifest) -> str:
     """What a person calls the step that made an artifact."""
-    return "train" if artifact.manifest.stage in _SECTIONS else artifact.manifest.stage
+    return "train" if manifest.stage in _SECTIONS else manifest.stage
 
 
-def _sources(artifacts: Iterable[Artifact]) -> list[Link]:
+def _sources(manifests: Iterable[Manifest]) -> list[Link]:
     """The parts of the corpus that artifacts were made from directly."""
-    manifests: list[Manifest] = [artifact.manifest for artifact in artifacts]
     return [link for manifest in manifests for links in manifest.inputs.values() for link in links if is_source(link)]
 
 

@@ -4,19 +4,20 @@ Reading from there only saves work. Whatever goes wrong is remembered as `proble
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from pipeline.environment import environment
 from pipeline.errors import SharedStoreError
 from pipeline.storage.artifact import Artifact, FileRecord, Link, Manifest
-from pipeline.storage.incoming import bring
-from pipeline.storage.shared import SharedStore, in_parallel
 from pipeline.storage.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.storage.shared import SharedStore
 
 
 class ReadThrough:
     """A store, and the shared one behind it, if any."""
 
-    def __init__(self, store: Store, shared: SharedStore | None) -> None:
+    def __init__(self, store: Store, shared: "SharedStore | None") -> None:
         self.store = store
         self.problem: SharedStoreError | None = None
         """What went wrong first."""
@@ -55,6 +56,8 @@ class ReadThrough:
         elsewhere = [artifact.manifest for artifact in artifacts if not artifact.is_here]
         if not elsewhere:
             return tuple(artifacts)
+        from pipeline.storage.incoming import bring
+
         try:
             if not self._shared:
                 raise self.problem or RuntimeError("artifacts of a shared store that there is not")
@@ -103,8 +106,12 @@ class ReadThrough:
 
     def _manifests(self, links: Sequence[Link]) -> list[Manifest | None]:
         """The manifests of links, from a run before where it has kept them."""
+        if not self._shared:
+            return []
+        from pipeline.storage.shared import in_parallel
+
         try:
-            return in_parallel(self._manifest, links) if self._shared else []
+            return in_parallel(self._manifest, links)
         except SharedStoreError as error:
             self._give_up(error)
             return []
@@ -122,4 +129,6 @@ class ReadThrough:
 
 def _preference(manifest: Manifest) -> tuple[bool, str]:
     """Of several with one key the one from the same type of CPU: what is made here fits to it."""
+    from pipeline.environment import environment
+
     return manifest.environment.get("processor") != environment()["processor"], manifest.digest

@@ -125,9 +125,7 @@ def test_explain__of_a_changed_file_reaches_what_was_made_from_it(finished, corp
     found = explain(changed(run, *corpus), store, "vocabulary")
     assert found.path == ("vocabulary", "tokenize")
     assert (found.cause.files.new, found.cause.files.changed, found.cause.files.gone) == ((), (str(corpus[0]),), ())
-    assert (
-        f"vocabulary would run because the corpus has changed since vocabulary/{found.cause.compared.manifest.key[:12]}" in found.sentence
-    )
+    assert f"vocabulary would run because the corpus has changed since vocabulary/{found.cause.compared.key[:12]}" in found.sentence
     corpus[1].unlink()
     walk(changed(run, corpus[0]), store.root, last="tokenize")
     assert explain(changed(run, corpus[0]), store, "vocabulary").cause.files.gone == (str(corpus[1]),)

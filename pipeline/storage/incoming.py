@@ -68,7 +68,7 @@ class _Arrivals:
         target = self.directory / file.sha256
         if target.is_file() and target.stat().st_size == file.size_bytes and digest_of_file(target) == file.sha256:
             return False
-        write_whole(target, self._blocks(file))
+        write_whole(target, self._blocks(file), durable=False)  # `commit` waits for the disk; what is found here is hashed
         return True
 
     def commit(self, store: Store, manifest: Manifest) -> Artifact:

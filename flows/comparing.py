@@ -77,8 +77,9 @@ def _parameter_parts(found: Difference) -> Iterator[str]:
     named = [f"{change.name} {_short(change.before)} -> {_short(change.after)}" for change in found.parameters]
     yield from named[:NAMED]
     if len(named) > NAMED:
-        yield f"{len(named) - NAMED} more parameters"
-    yield from (f"stage {change.name} version {_short(change.before)} -> {_short(change.after)}" for change in found.stages)
+        yield f"{len(named) - NAMED} more parameter{'s' * (len(named) - NAMED > 1)}"
+    both = [change for change in found.stages if change.before and change.after]
+    yield from (f"stage {change.name} version {change.before} -> {change.after}" for change in both)
     yield from (f"other {change.name}" for change in found.other_inputs)
 
 
@@ -125,7 +126,7 @@ def _score_rows(changes: Sequence[ScoreChange]) -> list[dict[str, Any]]:
             "95 % interval": change.incomparable or _interval(change),
         }
         for change in changes
-        if change.section in ("semantic", "syntactic", TOTAL, RHO)
+        if change.section in ("semantic", "syntactic", TOTAL, RHO) and any(one and one.n_asked for one in (change.before, change.after))
     ]
 
 

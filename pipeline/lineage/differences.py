@@ -77,14 +77,13 @@ def difference(store: Store, before: Referent, after: Referent, n_shown: int = 1
     sides = [_Side(once, referent) for referent in (before, after)]
     old, new = sides
     files = [files_of(side.closure, side.referent.run) for side in sides]
-    both_ran = before.run is not None and after.run is not None
     same_bytes = [link.digest for link in before.links] == [link.digest for link in after.links]
     vectors = None if same_bytes else _other_vectors(old.vectors, new.vectors)
     return Difference(
         before=before.name,
         after=after.name,
         same_bytes=same_bytes,
-        parameters=tuple(_changed_parameters(*(side.configured() if both_ran else side.parameters() for side in sides))),
+        parameters=tuple(_parameter_changes(old, new)),
         stages=tuple(_changed(old.versions(), new.versions())),
         n_files=(len(files[0]), len(files[1])),
         n_tokens=(sum(file.n_tokens for file in files[0]), sum(file.n_tokens for file in files[1])),
@@ -128,13 +127,13 @@ class _Side:
             (link,) = self.evaluation.manifest.inputs["vectors"]
             self.vectors = _among(self.closure, link)
 
-    def configured(self) -> dict[str, tuple[Any, ...]]:
-        """What the run was asked to do, as far as one of its stages knew it; without the place of the corpus."""
-        if self.referent.run is None:
-            return {}
-        content = self.referent.run["configuration"]
-        stages = {step["stage"] for step in self.referent.run["steps"]}
-        sections = dict.fromkeys(["train", *(_SECTIONS.get(stage, stage) for stage in stages)])
+    def sections(self) -> set[str]:
+        """The sections of the configuration that a step of the run was given."""
+        return {"train", *(_SECTIONS.get(step["stage"], step["stage"]) for step in (self.referent.run or {"steps": ()})["steps"])}
+
+    def configured(self, sections: set[str]) -> dict[str, tuple[Any, ...]]:
+        """What the run was asked to do in these sections; without the place of the corpus."""
+        content = self.referent.run["configuration"] if self.referent.run else {}
         keys = [(section, key) for section in content if section in sections for key in content[section]]
         return {f"{section}.{key}": (content[section][key],) for section, key in keys if (section, key) != ("corpus", "paths")}
 
@@ -199,13 +198,20 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
             yield Changed(name, _alone(old), _alone(new))
 
 
-def _changed_parameters(before: Mapping[str, tuple[Any, ...]], after: Mapping[str, tuple[Any, ...]]) -> Iterator[Changed]:
-    """Without what only one side has because the other has another model, or not that stage at all."""
-    same_model = before.get("train.model") == after.get("train.model")
-    sections = [{name.partition(".")[0] for name in some} for some in (before, after)]
-    for changed in _changed(before, after):
-        everywhere = changed.name in before and changed.name in after
-        if everywhere or (same_model and all(changed.name.partition(".")[0] in some for some in sections)):
+def _parameter_changes(before: _Side, after: _Side) -> Iterator[Changed]:
+    """By what two runs were asked to do, as far as a step of either knew it; or by what the artifacts say, where a run is not known."""
+    if before.referent.run and after.referent.run:
+        sections = before.sections() | after.sections()
+        yield from _changed(before.configured(sections), after.configured(sections))
+        return
+    old, new = before.parameters(), after.parameters()
+    same_model = old.get("train.model") == new.get("train.model")
+    known = [{name.partition(".")[0] for name in some} for some in (old, new)]
+    for changed in _changed(old, new):
+        # What only one side has because the other has another model, or not that stage at all, says nothing; but phrases come and go.
+        section = changed.name.partition(".")[0]
+        everywhere = changed.name in old and changed.name in new
+        if everywhere or section == "phrases" or (same_model and all(section in some for some in known)):
             yield changed
 
 

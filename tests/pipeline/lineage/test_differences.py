@@ -61,13 +61,22 @@ def test_difference__names_parameters_as_the_configuration_does(first) -> None:
 
 def test_difference__between_models_of_other_kinds_leaves_out_what_only_one_has(first) -> None:
     directory, store, run = first
-    found = between(store, run, trained(store, *inputs(directory), train__model="glove", glove__epochs=3))
-    assert [(one.name, one.before, one.after) for one in found.parameters] == [("train.model", "skip_gram", "glove")]
+    other = trained(store, *inputs(directory), train__model="glove", phrases__thresholds=(0.5,), phrases__min_count=4)
+    found = between(store, run, other)
+    assert {one.name: (one.before, one.after) for one in found.parameters} == {
+        "train.model": ("skip_gram", "glove"),
+        "phrases.thresholds": ([], [0.5]),
+        "phrases.min_count": (5, 4),
+    }
+    by_artifacts = difference(store, *(resolve(store, vectors_of(one)) for one in (run, other)))
+    assert {one.name for one in by_artifacts.parameters} >= {"train.model", "phrases.thresholds", "phrases.min_count"}
+    assert not [one.name for one in by_artifacts.parameters if one.name.startswith(("pairs.", "glove.", "cooccurrence."))]
     assert {one.name: (one.before, one.after) for one in found.stages} == {
         "pairs": ("2", None),
         "train": (str(run.made["train"][0].manifest.stage_version), None),
         "cooccurrence": (None, "1"),
         "glove": (None, "1"),
+        "phrases": (None, "2"),
     }
     assert found.movement
     assert len(found.scores) == 1
@@ -121,7 +130,7 @@ def test_difference__sees_another_copy_of_a_file(first, tmp_path) -> None:
 
 
 def vectors_of(run: Run) -> str:
-    return f"train/{run.made['train'][0].manifest.key[:12]}"
+    return f"{run.made['train'][0].manifest.stage}/{run.made['train'][0].manifest.key[:12]}"
 
 
 def test_difference__between_artifacts_needs_no_record_of_a_run(first, tmp_path) -> None:

@@ -106,13 +106,12 @@ def _file_rows(found: Difference) -> list[dict[str, Any]]:
 
     def row(change: str, location: str, before: CorpusFile | None, after: CorpusFile | None) -> dict[str, Any]:
         sizes = [readable_bytes(file.size_bytes) for file in (before, after) if file]
-        tokens = [f"{file.n_tokens:,}" for file in (before, after) if file]
+        tokens = ["?" if file.n_tokens is None else f"{file.n_tokens:,}" for file in (before, after) if file]
         return {"": change, "file": location, "bytes": " -> ".join(sizes), "tokens": " -> ".join(tokens)}
 
     rows = [row(change.change, change.location, change.before, change.after) for change in found.files]
-    files, tokens = ([f"{n:,}" for n in numbers] for numbers in (found.n_files, found.n_tokens))
     left_out = [{"": "...", "file": f"and {len(rows) - ROWS:,} more", "bytes": "", "tokens": ""}] if len(rows) > ROWS else []
-    return [*rows[:ROWS], *left_out, {"": "all", "file": " -> ".join(files), "bytes": "", "tokens": " -> ".join(tokens)}]
+    return [*rows[:ROWS], *left_out, {"": "all", "file": " -> ".join(f"{n:,}" for n in found.n_files), "bytes": "", "tokens": ""}]
 
 
 def _score_rows(changes: Sequence[ScoreChange]) -> list[dict[str, Any]]:

@@ -1,13 +1,14 @@
 """Which files something was made from, with the bytes and tokens of each, and what changed in them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from pipeline.lineage.closure import Closure
+from pipeline.storage.artifact import Artifact
 from pipeline.storage.keys import digest_of
+from pipeline.storage.store import Store
 
 TOKENIZE = "tokenize"
 
@@ -19,7 +20,8 @@ class CorpusFile:
     location: str  # where the run found it; where only the artifacts know, where it was when it was first read
     digest: str  # over those of its shards: two files with the same bytes have the same
     size_bytes: int  # as it lies on the disk
-    n_tokens: int
+    shards: tuple[str, ...]  # keys of its tokenized shards, in its order
+    n_tokens: int | None = None  # None: not counted, or a shard is no longer there
 
 
 class Change(StrEnum):
@@ -48,48 +50,70 @@ class _Shard:
     start: int
     stop: int
     sha256: str
+    key: str  # of the artifact that it was tokenized to
     n_times: int = 1
 
 
-def files_of(closure: Closure, run: Mapping[str, Any] | None) -> list[CorpusFile]:
-    """The files that the tokenized shards of a closure come from, by place.
+def recorded_files(run: Mapping[str, Any]) -> list[CorpusFile]:
+    """The files that a run read, by place, as its record has them."""
+    keys: list[str] = next((step["keys"] for step in run["steps"] if step["stage"] == TOKENIZE), [])
+    shards = (
+        _Shard(source["path"], source["start"], source["stop"], source["sha256"], key)
+        for source, key in zip(run["sources"], keys, strict=False)
+    )
+    return _files(shards)
 
-    The record of the run knows where they lay then; an artifact knows it of the first run that read these bytes, which may have been
-    part of another file.
+
+def tokenized_files(artifacts: Iterable[Artifact]) -> list[CorpusFile]:
+    """The files that tokenized shards among these artifacts come from, by place.
+
+    An artifact knows the place of the file in which these bytes were read first. A shard that something reads twice was there twice.
     """
-    tokens = {
-        artifact.manifest.inputs["source"][0].digest: int(artifact.manifest.measures.get("tokens", 0))
-        for artifact in closure.artifacts
-        if artifact.manifest.stage == TOKENIZE
-    }
+    known = list(artifacts)
+    read: Counter[str] = Counter()
+    for artifact in known:
+        for links in artifact.manifest.inputs.values():
+            read |= Counter(link.key for link in links if link.stage == TOKENIZE)
+    return _files(shard for artifact in known if artifact.manifest.stage == TOKENIZE for shard in [_shard(artifact, read)])
+
+
+def _shard(artifact: Artifact, read: Counter[str]) -> _Shard:
+    (source,) = artifact.manifest.inputs["source"]
+    origin, key = source.origin, artifact.manifest.key
+    return _Shard(origin["location"], origin["start"], origin["stop"], source.digest, key, max(1, read[key]))
+
+
+def _files(shards: Iterable[_Shard]) -> list[CorpusFile]:
     by_place: dict[str, list[_Shard]] = defaultdict(list)
-    for shard in _recorded(run) if run else _tokenized(closure):
+    for shard in shards:
         by_place[shard.location].append(shard)
     found = []
-    for location, shards in sorted(by_place.items()):
-        shards.sort(key=lambda shard: (shard.start, shard.sha256))
-        size_bytes, n_tokens = sum(shard.stop - shard.start for shard in shards), sum(tokens.get(shard.sha256, 0) for shard in shards)
-        file = CorpusFile(location, digest_of([shard.sha256 for shard in shards]), size_bytes, n_tokens)
-        found += [file] * min(shard.n_times for shard in shards)
+    for location, parts in sorted(by_place.items()):
+        parts.sort(key=lambda shard: (shard.start, shard.sha256))
+        size_bytes = sum(shard.stop - shard.start for shard in parts)
+        file = CorpusFile(location, digest_of([shard.sha256 for shard in parts]), size_bytes, tuple(shard.key for shard in parts))
+        found += [file] * min(shard.n_times for shard in parts)
     return found
 
 
-def _recorded(run: Mapping[str, Any]) -> Iterator[_Shard]:
-    for source in run["sources"]:
-        yield _Shard(source["path"], source["start"], source["stop"], source["sha256"])
+def counted(store: Store, changes: Iterable[FileChange]) -> Iterator[FileChange]:
+    """Changes with the tokens of their files, by the manifests of their shards.
+
+    Raises
+    ------
+    StoreError
+        When a manifest cannot be used.
+    """
+    for change in changes:
+        yield replace(change, before=_counted(store, change.before), after=_counted(store, change.after))
 
 
-def _tokenized(closure: Closure) -> Iterator[_Shard]:
-    """The sources of the tokenized shards; those that something lists twice were read from two files with the same text."""
-    read: Counter[str] = Counter()
-    for artifact in closure.artifacts:
-        for links in artifact.manifest.inputs.values():
-            read |= Counter(link.key for link in links if link.stage == TOKENIZE)
-    for artifact in closure.artifacts:
-        if artifact.manifest.stage == TOKENIZE:
-            (source,) = artifact.manifest.inputs["source"]
-            origin = source.origin
-            yield _Shard(origin["location"], origin["start"], origin["stop"], source.digest, max(1, read[artifact.manifest.key]))
+def _counted(store: Store, file: CorpusFile | None) -> CorpusFile | None:
+    if file is None:
+        return None
+    found = [store.described(TOKENIZE, key) for key in file.shards]
+    there = [int(artifact.manifest.measures["tokens"]) for artifact in found if artifact]
+    return replace(file, n_tokens=sum(there) if len(there) == len(found) else None)
 
 
 def changed_files(before: Sequence[CorpusFile], after: Sequence[CorpusFile]) -> tuple[FileChange, ...]:

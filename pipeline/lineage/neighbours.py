@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.vectors import Vectors
 
-WORDS_A_BLOCK = 128  # against 20,000 candidates 10 MB of cosines, which stay in the cache for the passes over them
+WORDS_A_BLOCK = 128  # against 10,000 candidates 5 MB of cosines, which stay in the cache for the passes over them
 PAIRS_A_BLOCK = 1 << 15  # cosines computed again at once: 50 MB of float64 at 100 dimensions
 NEAR = 1e-5  # cosines this near to the last of the K are computed again; float32 errs by some 1e-7
 TIE_DECIMALS = 12  # float64 cosines equal to so many decimals are ties, which the lower row wins: rounding must not order what is equal

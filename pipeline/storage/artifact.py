@@ -91,7 +91,7 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the names and digests of the files."""
+        """SHA-256 over the names and digests of the files: who compares links asks for it again and again."""
         return digest_of([[file.name, file.sha256] for file in sorted(self.files, key=lambda file: file.name)])
 
     @property

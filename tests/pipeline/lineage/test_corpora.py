@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pipeline.lineage.corpora import Change, CorpusFile, changed_files
 
 files = st.lists(
-    st.builds(CorpusFile, st.sampled_from("abcdef"), st.sampled_from(["d1", "d2", "d3", "d4"]), st.just(1), st.just(1)),
+    st.builds(CorpusFile, st.sampled_from("abcdef"), st.sampled_from(["d1", "d2", "d3", "d4"]), st.just(1), st.just(())),
     max_size=6,
     unique_by=lambda file: file.location,
 )
@@ -37,5 +37,5 @@ def test_changed_files__say_no_more_than_there_is(before: list[CorpusFile], afte
 
 @given(files, st.permutations("uvwxyz"))
 def test_changed_files__see_no_new_names(before: list[CorpusFile], names: list[str]) -> None:
-    renamed = [CorpusFile(names["abcdef".index(file.location)], file.digest, 1, 1) for file in before]
+    renamed = [CorpusFile(names["abcdef".index(file.location)], file.digest, 1, ()) for file in before]
     assert changed_files(before, renamed) == ()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import (
     DatasetFacet,
@@ -20,8 +20,9 @@ from openlineage.client.facet_v2 import (
 )
 
 from pipeline.credentials import redacted
+from pipeline.lineage.contracts import schema_of
 from pipeline.sources.shard import SourceShard
-from pipeline.storage.artifact import Artifact, Link
+from pipeline.storage.artifact import Artifact, Link, Manifest
 from pipeline.storage.store import KEY_LETTERS
 
 Field = schema_dataset.SchemaDatasetFacetFields
@@ -42,7 +43,6 @@ class Datasets:
 
     def __init__(self, store: Path, producer: str) -> None:
         self.namespace, self._producer = store.absolute().as_uri(), producer
-        self._schemas: dict[tuple[str, str, str], list[Field]] = {}
 
     def inputs(self, links: Iterable[Link], sources: Iterable[SourceShard] = ()) -> list[InputDataset]:
         """What was read, each once: artifacts, files beside the corpus, and files of the corpus where this run has found them."""
@@ -63,7 +63,7 @@ class Datasets:
         facets: dict[str, DatasetFacet] = {
             "version": self._version(manifest.digest),
             "datasetType": dataset_type_dataset.DatasetTypeDatasetFacet("TABLE", subType=manifest.stage.upper(), producer=self._producer),
-            "schema": schema_dataset.SchemaDatasetFacet(self._columns(artifact), producer=self._producer),
+            "schema": schema_dataset.SchemaDatasetFacet(_columns(manifest), producer=self._producer),
         }
         statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
             rowCount=sum(file.n_rows for file in manifest.files),
@@ -76,34 +76,18 @@ class Datasets:
     def _version(self, digest: str) -> DatasetFacet:
         return dataset_version_dataset.DatasetVersionDatasetFacet(digest, producer=self._producer)
 
-    def _columns(self, artifact: Artifact) -> list[Field]:
-        """The columns of its table; of several tables each with its columns. Numbered files (part-0, part-1) are one table.
 
-        Of one that is in the shared store only nobody has read them here.
-        """
-        if not artifact.is_here:
-            return []
-        tables = {_NUMBER.sub("*", file.name): file.name for file in reversed(artifact.manifest.files)}
-        columns = {pattern: self._columns_of(artifact, pattern, name) for pattern, name in sorted(tables.items())}
-        if len(columns) == 1:
-            return next(iter(columns.values()))
-        return [Field(name=pattern, type="table", fields=fields) for pattern, fields in columns.items()]
+def _columns(manifest: Manifest) -> list[Field]:
+    """The columns of its table; of several tables each with its columns. Numbered files (part-0, part-1) are one table."""
+    tables = {_NUMBER.sub("*", file.name): schema_of(manifest, file.name) for file in manifest.files}
+    columns = {pattern: [_field(column) for column in schema] for pattern, schema in sorted(tables.items()) if schema is not None}
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    return [Field(name=pattern, type="table", fields=fields) for pattern, fields in columns.items()]
 
-    def _columns_of(self, artifact: Artifact, pattern: str, name: str) -> list[Field]:
-        """As the file itself says, which was checked against `pipeline.storage.schemas` when it was written.
 
-        All shards of a stage with the same parameters have the same columns: only one is opened.
-        """
-        parameters = repr(sorted(artifact.manifest.parameters.items()))
-        known = self._schemas.get((artifact.manifest.stage, parameters, pattern))
-        if known is None:
-            meanings = [(field, (field.metadata or {}).get(b"meaning", b"")) for field in pq.read_schema(artifact.path(name))]
-            known = [
-                Field(name=field.name, type=str(field.type), description=meaning.decode("utf-8", "replace") or None)
-                for field, meaning in meanings
-            ]
-            self._schemas[artifact.manifest.stage, parameters, pattern] = known
-        return known
+def _field(column: pa.Field) -> Field:
+    return Field(name=column.name, type=str(column.type), description=column.metadata[b"meaning"].decode())
 
 
 def named(location: str) -> tuple[str, str]:

@@ -45,7 +45,8 @@ class Report:
         self._client, self._run = client, run
         self._events = Events(run, started_by)
         self._steps = {step.name: step for step in run.steps}
-        self._under_way: Step | None = None
+        self._begun: set[str] = set()
+        self._under_way: dict[str, Step] = {}
         self._queue: SimpleQueue[Callable[[], RunEvent] | None] = SimpleQueue()  # None: no more will come
         self._thread = threading.Thread(target=self._send_all, name="openlineage", daemon=True)
         self._n_told = self._n_sent = 0
@@ -59,8 +60,7 @@ class Report:
                 self._start(self._steps[event.step], datetime.now(UTC))
             case StepFinished() if event.step in self._steps:
                 step, record = self._steps[event.step], self._run.records[-1]
-                if self._under_way is None:  # it is reused, and computes nothing
-                    self._start(step, datetime.fromisoformat(record.started))
+                self._start(step, datetime.fromisoformat(record.started))  # when it is reused, and computes nothing
                 self._end_step(RunState.COMPLETE, step, record)
             case _:
                 return
@@ -75,8 +75,8 @@ class Report:
         interrupted = error is not None and not isinstance(error, Exception)
         whole = error is None and len(self._run.records) == len(self._run.steps)
         state = RunState.COMPLETE if whole else RunState.FAIL if isinstance(error, Exception) else RunState.ABORT
-        if self._under_way:
-            self._end_step(state, self._under_way, None, error)
+        for step in list(self._under_way.values()):
+            self._end_step(state, step, None, error)
         self._tell(partial(self._events.of_run, state, datetime.now(UTC), error))
         self._queue.put(None)
         patience = SECONDS_TO_BREAK_OFF if interrupted else SECONDS_TO_END
@@ -86,12 +86,16 @@ class Report:
         self._warn(at_end=True)
 
     def _start(self, step: Step, at: datetime) -> None:
-        self._under_way = step
+        """Tell that a step begins, unless it has: without the shared store a run goes through its steps again."""
+        if step.name in self._begun:
+            return
+        self._begun.add(step.name)
+        self._under_way[step.name] = step
         self._tell(partial(self._events.of_step, RunState.START, at, step, self._read_by(step)))
 
     def _end_step(self, state: RunState, step: Step, record: StepRecord | None, error: BaseException | None = None) -> None:
         at = datetime.fromisoformat(record.ended) if record else datetime.now(UTC)
-        self._under_way = None
+        self._under_way.pop(step.name, None)
         self._tell(partial(self._events.of_step, state, at, step, self._read_by(step), record, error))
 
     def _read_by(self, step: Step) -> tuple[Artifact, ...]:

@@ -16,6 +16,7 @@ from flows.openlineage import events as events_module
 from flows.openlineage.backend import telling
 from flows.openlineage.datasets import named
 from pipeline.errors import ConfigurationError
+from pipeline.events import StepStarted, emit
 from pipeline.run import Run
 from pipeline.storage.schemas import LEXICON, SENTENCES, VOCABULARY
 from pipeline.storage.store import KEY_LETTERS, Store
@@ -269,3 +270,17 @@ def test_events__name_who_started_the_run_if_openlineage_knows_it(tmp_path: Path
 )
 def test_named__follows_the_naming_specification_and_keeps_no_credentials(location: str, name: tuple[str, str]) -> None:
     assert named(location) == name
+
+
+def test_events__of_a_step_that_begins_again_have_one_start(tmp_path: Path) -> None:
+    """As it does when the shared store is lost on the way."""
+    path = tmp_path / "events.jsonl"
+    with Run(settings(tmp_path, path), Store(tmp_path / "store"), InPlace()) as run, telling(run, "a test"):
+        run.perform(run.steps[0])
+        emit(StepStarted("tokenize", "new"))
+        run.records.pop()
+        run.perform(run.steps[0])
+        run.perform(run.steps[1])
+    events = [(event["job"]["name"].removeprefix(JOB), event["eventType"]) for event in read_events(path)[1:-1]]
+    again = [(".snapshot", "COMPLETE")]
+    assert events == [(".snapshot", "START"), *again, (".tokenize", "START"), *again, (".tokenize", "COMPLETE")]

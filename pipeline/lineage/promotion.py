@@ -7,6 +7,7 @@ from enum import StrEnum
 from pipeline.errors import Corpus2VecError, UsageError
 from pipeline.lineage.conditions import Condition, Limits, Whole, check, whole
 from pipeline.lineage.references import SHORTEST, resolve
+from pipeline.storage.locks import using
 from pipeline.storage.registry import ALIAS, Move, Registry, Version
 from pipeline.storage.store import Store
 
@@ -68,9 +69,13 @@ def promote(store: Store, name: str, reference: str = "", alias: str = PRODUCTIO
     StoreError
         When the version's artifacts are gone or damaged, or the store cannot be written.
     """
-    registry = Registry(store)
     _refuse_impossible(alias)
-    version = find_version(store, name, reference)
+    with using(store.root):  # what is looked at must not be collected before it is promoted
+        return _promote(store, find_version(store, name, reference), alias, limits or Limits())
+
+
+def _promote(store: Store, version: Version, alias: str, limits: Limits) -> Promotion:
+    registry, name = Registry(store), version.name
     candidate: Whole | None = None
     while True:
         history = registry.history(name, alias)
@@ -78,7 +83,7 @@ def promote(store: Store, name: str, reference: str = "", alias: str = PRODUCTIO
         if present == version:
             return Promotion(Outcome.ALREADY, alias, present, version, (), None)
         candidate = candidate or whole(store, version)
-        conditions = check(store, candidate, present, limits or Limits())
+        conditions = check(store, candidate, present, limits)
         if not all(condition.passed for condition in conditions):
             return Promotion(Outcome.REFUSED, alias, present, version, conditions, None)
         move = registry.move(name, alias, version.number, _reason(present, conditions), history[-1].number if history else 0)
@@ -100,6 +105,11 @@ def rollback(store: Store, name: str, alias: str = PRODUCTION) -> Rollback:
     Corpus2VecError
         When somebody else has moved the alias meanwhile: whoever goes back once must not go back twice.
     """
+    with using(store.root):
+        return _roll_back(store, name, alias)
+
+
+def _roll_back(store: Store, name: str, alias: str) -> Rollback:
     registry = Registry(store)
     find_version(store, name, "")
     history = registry.history(name, alias)

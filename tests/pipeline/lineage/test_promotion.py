@@ -13,6 +13,7 @@ from pipeline.lineage.movement import movement
 from pipeline.lineage.promotion import PRODUCTION, Outcome, Promotion, find_version, promote, rollback
 from pipeline.models import find_model
 from pipeline.storage.artifact import Link
+from pipeline.storage.locks import LockedError, exclusive
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import MODELS, RUNS, Store
 from tests.pipeline.lineage.stores import WORDS, finished_run
@@ -267,3 +268,21 @@ def test_registry__of_hostile_links_leads_nowhere(store: Store) -> None:
     with pytest.raises(StoreError, match="no longer what was registered"):
         promote(store, NAME, limits=ANYTHING)
     assert (store.root / MODELS).exists()
+
+
+def test_promote__and_rollback_hold_the_store_while_they_look(store: Store, monkeypatch) -> None:
+    move, tried = Registry.move, []
+
+    def collecting(self: Registry, *arguments: object, **more: object) -> object:
+        with pytest.raises(LockedError), exclusive(store.root, 0):
+            raise AssertionError("gc could have removed what is being promoted")
+        tried.append(True)
+        return move(self, *arguments, **more)
+
+    monkeypatch.setattr(Registry, "move", collecting)
+    for number in (1, 2):
+        promote(store, NAME, str(number), limits=ANYTHING)
+    rollback(store, NAME)
+    assert len(tried) == 3
+    with exclusive(store.root, 0):
+        assert Registry(store).aliases(NAME)[PRODUCTION] == 1

@@ -50,7 +50,7 @@ def made(text: Path, directory: Path, n_files: int) -> Path:
     }
     if n_files < N_ARTIFACTS:
         values["corpus"]["shard_mb"] = (
-            sum(path.stat().st_size for path in corpus.iterdir()) / N_ARTIFACTS / 1.3e6
+            sum(path.stat().st_size for path in corpus.iterdir()) / N_ARTIFACTS / 1.5e6
         )  # shards end at line borders
     time.sleep(SETTLED_S)
     with Run(parse_configuration(values), Store(directory / "store"), InPlace()) as run:
@@ -137,7 +137,7 @@ def main() -> None:
     result = {
         "benchmark": "questions about a store of 1,000 artifacts",
         "corpus": settings.corpus.name,
-        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
+        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count(), "others_at_work": round(os.getloadavg()[0], 1)},
         "versions": environment(),
         "date": datetime.now(UTC).date().isoformat(),
         "turns": TURNS,

@@ -77,15 +77,16 @@ class Making:
 
     def nearest(self, manifests: Iterable[Manifest]) -> tuple[Manifest, tuple[Difference, ...]] | None:
         """The artifact with the fewest differences, and these; of several the one that shares most inputs, or places, then the first."""
+        compared = [(manifest, self.differences(manifest)) for manifest in manifests]
+        fewest = min((len(differences) for _, differences in compared), default=0)
         mine, places = self.contents(), self.places()
 
-        def distance(found: tuple[Manifest, tuple[Difference, ...]]) -> tuple[int, int]:
-            manifest, differences = found
+        def shared(manifest: Manifest) -> int:
             theirs = Making.of_artifact(manifest)
-            return len(differences), -len(mine & theirs.contents()) - len(places & theirs.places())
+            return len(mine & theirs.contents()) + len(places & theirs.places())
 
-        compared = [(manifest, self.differences(manifest)) for manifest in manifests]
-        return min(compared, key=distance, default=None)
+        alike = [found for found in compared if len(found[1]) == fewest]
+        return max(alike, key=lambda found: shared(found[0]), default=None)
 
     def contents(self) -> set[tuple[str, str]]:
         """The bytes of all inputs."""

@@ -121,6 +121,7 @@ def pull(shared: SharedStore, store: Store, reference: str, *, partial: bool = F
         if was_sent:
             sent[file.sha256] = file.size_bytes
 
+    store.remove_abandoned()
     bring(store, shared, manifests, heard)
     version = _take_over(store, referent.run) if referent.run else None
     return Transfer(

@@ -78,7 +78,9 @@ class ReadThrough:
         manifests = [artifact.manifest for artifact in artifacts if not artifact.is_here]
         while manifests:
             for manifest in manifests:
-                self.store.describe(manifest)
+                known = self.store.described(manifest.stage, manifest.key)
+                if not known or known.manifest.digest != manifest.digest:
+                    self.store.describe(manifest)
             links = [link for manifest in manifests for some in manifest.inputs.values() for link in some if not link.is_outside]
             unknown = [link for link in {link.key: link for link in links}.values() if not self.store.described(link.stage, link.key)]
             manifests = [manifest for manifest in self._manifests(unknown) if manifest]

@@ -196,6 +196,7 @@ class Store:
         directory = self._elsewhere(manifest.stage, manifest.key)
         with self._explained_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(directory)
             write_whole(directory / MANIFEST, [manifest.to_json().encode()])
 
     def elsewhere(self, manifest: Manifest) -> Artifact:
@@ -219,7 +220,8 @@ class Store:
 
     def remove_abandoned(self) -> None:
         """Remove what killed processes of this machine have left half written: builds in every stage, and records. Journals stay."""
-        for directory in (*self.root.glob("[!.]*/"), *self.root.glob(f"{RUNS}/[!.]*/")):
+        patterns = ("[!.]*/", f"{RUNS}/[!.]*/", f"{MODELS}/[!.]*/versions/", f"{MODELS}/[!.]*/aliases/[!.]*/")
+        for directory in (directory for pattern in patterns for directory in self.root.glob(pattern)):
             remove_abandoned(directory)
         for path in self.root.glob(f"[!.]*/.*{SUFFIX}"):
             remove_if_free(path)

@@ -1,3 +1,6 @@
+import multiprocessing
+import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -60,3 +63,17 @@ def test_registry__names_and_aliases_never_leave_the_store(name: str, tmp_path) 
     with pytest.raises(ValueError, match="cannot be called"):
         registry.move("demo", name, 1, "", 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_register__killed_leaves_nothing_that_the_next_run_does_not_clear_away(tmp_path) -> None:
+    store = Store(tmp_path)
+    Registry(store).register("demo", "a run", vectors("a"), SCORES)
+    Registry(store).move("demo", "production", 1, "a reason", 0)
+    child = multiprocessing.get_context("fork").Process(target=os._exit, args=(0,))
+    child.start()
+    child.join()
+    for place in ("versions", "aliases/production"):
+        (tmp_path / "models" / "demo" / place / f".1.json.{socket.gethostname()}.{child.pid}.0123abcd").write_text("half")
+    store.remove_abandoned()
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert files == ["models/demo/aliases/production/1.json", "models/demo/versions/1.json"]

@@ -33,7 +33,7 @@ def gc(
     """
     from flows.collecting import collection_json, collection_lines, leaving_rows
     from flows.report import table_of
-    from pipeline.lineage.collection import collect, remove
+    from pipeline.lineage.collection import collect, sweep
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))
@@ -44,7 +44,7 @@ def gc(
             expected="the directory of a store",
             remedy="Name it: --store DIRECTORY, or CORPUS2VEC_STORE=DIRECTORY.",
         )
-    found = remove(where, runs) if delete else collect(where, runs)
+    found = sweep(where, runs) if delete else collect(where, runs)
     if as_json:
         print_json(collection_json(found, deleted=delete))
         return

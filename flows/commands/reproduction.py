@@ -54,6 +54,7 @@ def reproduce(
     from pipeline.events import listening
     from pipeline.lineage.references import resolve
     from pipeline.lineage.reproduction import reproduce as make_again
+    from pipeline.storage.locks import using
     from pipeline.storage.store import Store
     from pipeline.workers import DaskWorkers
 
@@ -69,6 +70,7 @@ def reproduce(
             display_of(as_json) as display,
             listening(hear_interruptions),
             listening(display),
+            using(where.root),
         ):
             found = make_again(where, referent, Store(scratch), workers, source or [], trust or [])
     if as_json:

@@ -82,7 +82,7 @@ def collect(store: Store, newest: int | None = None) -> Collection:
     )
 
 
-def remove(store: Store, newest: int | None = None, seconds: float = SECONDS_TO_WAIT) -> Collection:
+def sweep(store: Store, newest: int | None = None, seconds: float = SECONDS_TO_WAIT) -> Collection:
     """Remove what `collect` finds while nobody uses the store, made things before what they were made from; what that was.
 
     Raises

@@ -1,5 +1,6 @@
 """What can be wrong with what is beside the artifacts of a store: records of runs, versions of models, aliases, checkpoints."""
 
+import contextlib
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -101,20 +102,32 @@ def _check_run(path: Path, content: dict[str, Any], artifacts: Artifacts, forgot
 
 
 def _check_version(path: Path, content: dict[str, Any], artifacts: Artifacts, forgotten: set[str]) -> Iterator[str]:
-    """The vectors of a version and their scores must be there: it can be asked for."""
-    for link in (Link(**content["vectors"]), Link(**content["evaluation"])):
+    """That its vectors or scores are gone is no mistake, as of a run: gc removes them, and numbers must not come again."""
+    for link in _of_version(content):
         different = _difference(link, artifacts)
         if different is None:
-            yield f"{short(place_of(link.stage, link.key))}, which is no longer in the store"
+            forgotten.add(place_of(link.stage, link.key))
         elif different:
             yield different
 
 
+def _of_version(content: Mapping[str, Any]) -> tuple[Link, Link]:
+    return Link(**content["vectors"]), Link(**content["evaluation"])
+
+
 def _check_move(path: Path, content: dict[str, Any], artifacts: Artifacts, forgotten: set[str]) -> Iterator[str]:
-    """An alias stands for a version, and no move before this one is missing."""
+    """An alias stands for a version, whose vectors and scores gc never removes; and no move before this one is missing."""
     number = int(content["version"])
-    if not (path.parents[2] / "versions" / f"{number}.json").is_file():
+    version = path.parents[2] / "versions" / f"{number}.json"
+    if not version.is_file():
         yield f"version {number}, which is not there"
+    elif not path.with_name(f"{int(path.stem) + 1}.json").exists():  # it stands for it now
+        places = []
+        with contextlib.suppress(StoreError, KeyError, TypeError):  # what is wrong there is said there
+            places = [place_of(link.stage, link.key) for link in _of_version(Store(path.parents[4]).read_record(version))]
+        for place in places:
+            if not (path.parents[4] / place).exists():
+                yield f"version {number}, but {short(place)} is no longer in the store"
     if int(path.stem) > 1 and not path.with_name(f"{int(path.stem) - 1}.json").is_file():
         yield "a move after one that is missing"
 

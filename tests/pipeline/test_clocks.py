@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lineage.collection import remove
+from pipeline.lineage.collection import sweep
 from pipeline.models import find_model
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Manifest
@@ -86,7 +86,7 @@ def test_newest__is_what_ran_last_whatever_the_clock_said(texts: list[Path], tmp
         assert find_model(Store(store), "vectors").artifact == run.made["train"][0]
         assert run.store.records(RUNS)[-1]["elapsed_s"] >= 0
     assert [record["configuration"]["train"]["seed"] for record in Store(store).records(RUNS)] == [0, 1, 2, 3]
-    found = remove(Store(store), 1)
+    found = sweep(Store(store), 1)
     assert found.retained.runs == (run.id,)
     assert find_model(Store(store), "vectors@4").artifact == run.made["train"][0]
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.environment import environment
 from pipeline.events import Event, RunWaits, listening
 from pipeline.journal import unfinished_runs
-from pipeline.lineage.collection import collect, remove
+from pipeline.lineage.collection import collect, sweep
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.store import RUNS, Store
 from tests.conftest import ROOT
@@ -62,7 +62,7 @@ def test_run__killed_at_random_moments_ends_with_the_same_bytes_and_leaves_nothi
         left = names_in(root) - names_in(undisturbed)
         assert left <= {name for name in left for leaving in going if (name + "/").startswith(leaving.place + "/")}
         n_left, n_left_bytes = n_left + len(left), n_left_bytes + sum(leaving.size_bytes for leaving in going)
-        assert remove(Store(root)).going == going
+        assert sweep(Store(root)).going == going
         assert names_in(root) == names_in(undisturbed)
         assert len(list((root / RUNS).iterdir())) == 1
         shutil.rmtree(root)
@@ -130,7 +130,7 @@ def test_runs__of_different_things_at_once_share_what_is_the_same(n: int, texts:
     alone = [finished(tmp_path / "alone", texts, pairs__window=window, train__seed=seed) for seed, window in enumerate(windows)]
     assert found == {(seed, digests["train"][0]) for seed, digests in enumerate(alone)}
     assert n_built(root) == n_artifacts(root) == n_artifacts(tmp_path / "alone")
-    assert not remove(Store(root)).going
+    assert not sweep(Store(root)).going
 
 
 @pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.stress) for seed in range(3, 21))])
@@ -144,7 +144,7 @@ def test_runs__beside_one_that_is_killed_go_on_in_its_place(seed: int, texts: li
     assert [process.exitcode for process in others] == [0, 0]
     assert digests_of_newest(root) == digests_of_newest(undisturbed)
     assert_whole(root)
-    remove(Store(root))
+    sweep(Store(root))
     assert names_in(root) == names_in(undisturbed)
 
 

@@ -10,8 +10,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from pipeline.errors import Corpus2VecError
-from pipeline.storage.artifact import MANIFEST, Manifest
-from pipeline.storage.keys import digest_of_file
+from pipeline.lineage.verification import verify_all
 from pipeline.storage.store import DIGESTS, RUNS, Store
 from pipeline.workers import InPlace
 from tests.pipeline.lineage.stores import text
@@ -69,15 +68,9 @@ def digests_of_newest(store: Path) -> dict[str, list[str]]:
 
 
 def assert_whole(root: Path) -> None:
-    """Every artifact has the files that its manifest names, with their bytes, and no others."""
-    store = Store(root)
-    for stage in store.stages():
-        for directory in (root / stage).glob("[!.]*"):
-            manifest = Manifest.read(directory / MANIFEST)
-            assert (manifest.stage, manifest.key[: len(directory.name)]) == (stage, directory.name)
-            names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
-            assert names == {MANIFEST} | {file.name for file in manifest.files}
-            assert [digest_of_file(directory / file.name) for file in manifest.files] == [file.sha256 for file in manifest.files]
+    """Every artifact, record and version is what it says, to the byte."""
+    findings = verify_all(Store(root)).findings
+    assert not findings, "\n".join(map(str, findings))
 
 
 def names_in(root: Path) -> set[str]:

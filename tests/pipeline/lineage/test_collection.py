@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StoreError, UsageError
 from pipeline.journal import JOURNAL
-from pipeline.lineage.collection import Kind, collect, remove
+from pipeline.lineage.collection import Kind, collect, sweep
 from pipeline.lineage.retention import keep, release
+from pipeline.lineage.verification import verify_all
 from pipeline.models import find_model
 from pipeline.run import Run, evaluate_model
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest
@@ -81,14 +82,19 @@ def present(store: Store) -> set[Path]:
     return {path.parent.relative_to(store.root) for path in store.root.glob(f"[!.]*/*/{MANIFEST}")}
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=20,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 @given(
     finished=st.sets(st.integers(0, len(CONFIGURATIONS) - 1)),
     newest=st.none() | st.integers(0, 3),
     aliased=st.sets(st.sampled_from([("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 1)]), max_size=2),
     pinned=st.sets(st.integers(0, len(CONFIGURATIONS) - 1), max_size=2),
 )
-def test_remove__keeps_all_that_is_needed_and_nothing_else(
+def test_sweep__keeps_all_that_is_needed_and_nothing_else(
     finished: set[int], newest: int | None, aliased: set[tuple[str, int]], pinned: set[int], trained, tmp_path
 ) -> None:
     """Some runs have left no record, as if they had failed. The models that stay answer, and their files hash right."""
@@ -112,7 +118,7 @@ def test_remove__keeps_all_that_is_needed_and_nothing_else(
     kept |= {number for number in finished if runs[number] in versions}
     needed = set().union(*(needed_by(runs[number]) for number in kept | pinned), *(needed_by(run, "train", "evaluate") for run in versions))
     before = collect(store, newest)
-    removed = remove(store, newest)
+    removed = sweep(store, newest)
     assert removed.going == before.going
     assert present(store) == needed
     assert_whole(store.root)
@@ -121,7 +127,7 @@ def test_remove__keeps_all_that_is_needed_and_nothing_else(
         assert find_model(store, runs[number].id).read().similar("king", 2)
 
 
-def test_remove__takes_what_was_made_from_others_before_those(trained, tmp_path) -> None:
+def test_sweep__takes_what_was_made_from_others_before_those(trained, tmp_path) -> None:
     going = [leaving.place for leaving in collect(copy_of(trained[0], tmp_path / "store"), 0).going]
     assert set(going) == {str(path) for run in trained[1] for path in needed_by(run)}
     for run in trained[1]:
@@ -135,24 +141,24 @@ def place(artifact: Artifact) -> str:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_remove__that_is_killed_leaves_whole_artifacts_and_what_stays_and_goes_on(seed: int, trained, tmp_path) -> None:
+def test_sweep__that_is_killed_leaves_whole_artifacts_and_what_stays_and_goes_on(seed: int, trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     needed = set().union(*(needed_by(trained[1][number]) for number in NEWEST))
-    killed = multiprocessing.get_context("fork").Process(target=remove, args=(store, 1))
+    killed = multiprocessing.get_context("fork").Process(target=sweep, args=(store, 1))
     killed.start()
     time.sleep(random.Random(seed).uniform(0.0, 0.1))
     killed.kill()
     killed.join()
     assert_whole(store.root)
     assert needed <= present(store)
-    remove(store, 1)
+    sweep(store, 1)
     assert present(store) == needed
     assert not list(store.root.glob("*/.*"))
 
 
 def test_collect__says_which_versions_lose_their_vectors_and_finding_them_says_so_too(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
-    found = remove(store, 1)
+    found = sweep(store, 1)
     assert {str(version) for version in found.without_vectors} == {"a@2", "b@1", "b@2", "c@1"}
     with pytest.raises(UsageError, match="no longer in the store"):
         find_model(store, "a@2")
@@ -165,7 +171,7 @@ def test_collect__says_which_versions_lose_their_vectors_and_finding_them_says_s
 def test_collect__takes_an_evaluation_that_no_run_has_made(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     other = evaluate_model(store, trained[1][0].made["train"][0], configured(evaluate__similarity=["simlex999"]))
-    (leaving,) = remove(store).going
+    (leaving,) = sweep(store).going
     assert (leaving.kind, leaving.place) == (Kind.ARTIFACT, place(other))
 
 
@@ -184,7 +190,7 @@ def test_collect__keeps_an_artifact_whose_file_another_run_began_with(trained, t
     other.finish("a test")
     for run in trained[1]:
         shutil.rmtree(store.root / RUNS / run.id)
-    remove(store)
+    sweep(store)
     assert present(store) == needed_by(other) | {needed for needed in needed_by(first) if needed.parts[0] not in ("snapshot", "evaluate")}
 
 
@@ -206,7 +212,7 @@ def other_host(path: Path, ago_s: float) -> Path:
     return path
 
 
-def test_remove__clears_away_what_dead_processes_left_and_nothing_that_may_live(trained, tmp_path) -> None:
+def test_sweep__clears_away_what_dead_processes_left_and_nothing_that_may_live(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     root, host, day_s = store.root, socket.gethostname(), 86_400
     dead = os.fork()
@@ -234,7 +240,7 @@ def test_remove__clears_away_what_dead_processes_left_and_nothing_that_may_live(
     store.append_line(RUNS, going[5].name, JOURNAL, json.dumps({"event": "RunStarted", "run": "x", "name": "a", "host": host}))
     staying[2].touch()
     before = {path for path in root.rglob("*") if not any(path.is_relative_to(one) for one in going)}
-    found = remove(store)
+    found = sweep(store)
     assert {leaving.place for leaving in found.going} == {str(path.relative_to(root)) for path in going}
     assert [leaving.size_bytes for leaving in found.going if leaving.place.endswith("ab" * 16)] == [1000]
     assert before - set(root.rglob("*")) == {root / CHECKPOINTS}
@@ -242,27 +248,27 @@ def test_remove__clears_away_what_dead_processes_left_and_nothing_that_may_live(
 
 
 @pytest.mark.parametrize("host", [socket.gethostname(), "elsewhere"])
-def test_remove__waits_for_a_run_that_goes_on_and_names_it(host: str, trained, tmp_path) -> None:
+def test_sweep__waits_for_a_run_that_goes_on_and_names_it(host: str, trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     if host == "elsewhere":  # where our locks may not reach
         store.append_line(RUNS, "20260101T000000-abcdef", JOURNAL, json.dumps({"event": "RunStarted", "name": "a", "host": host}))
         with pytest.raises(StoreError, match="in use") as caught:
-            remove(store, 0, 0.2)
+            sweep(store, 0, 0.2)
         assert "20260101T000000-abcdef of a" in str(caught.value)
     else:
         with Run(trained[1][0].configuration, store, InPlace()) as run:
             run.perform(run.steps[0])
             assert [unfinished.run for unfinished in collect(store, 0).at_work] == [run.id]
             with pytest.raises(StoreError, match="in use") as caught:
-                remove(store, 0, 0.2)
+                sweep(store, 0, 0.2)
             assert f"run {run.id} of a" in str(caught.value)
     assert present(store) == present(trained[0])
 
 
-def test_remove__removes_nothing_while_another_command_uses_the_store(trained, tmp_path) -> None:
+def test_sweep__removes_nothing_while_another_command_uses_the_store(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     with using(store.root), pytest.raises(StoreError, match="in use"):
-        remove(store, 0, 0.2)
+        sweep(store, 0, 0.2)
     assert present(store) == present(trained[0])
 
 
@@ -270,7 +276,7 @@ DAMAGED = ["manifest", "record", "record without steps", "version", "alias", "al
 
 
 @pytest.mark.parametrize("damaged", DAMAGED)
-def test_remove__removes_nothing_when_it_cannot_know_what_is_needed(damaged: str, trained, tmp_path) -> None:
+def test_sweep__removes_nothing_when_it_cannot_know_what_is_needed(damaged: str, trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     run = trained[1][3]
     Registry(store).move("a", "production", 2, "", 0)
@@ -293,11 +299,11 @@ def test_remove__removes_nothing_when_it_cannot_know_what_is_needed(damaged: str
         case _:
             paths[damaged].write_bytes(paths[damaged].read_bytes()[:-20])
     with pytest.raises(StoreError):
-        remove(store)
+        sweep(store)
     assert present(store) == present(trained[0])
 
 
-def test_remove__takes_what_is_damaged_when_nobody_needs_it(trained, tmp_path) -> None:
+def test_sweep__takes_what_is_damaged_when_nobody_needs_it(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     needed = set().union(*(needed_by(trained[1][number]) for number in NEWEST))
     paths = [store.root / path for path in sorted(needed_by(trained[1][3]) - needed)]
@@ -305,12 +311,12 @@ def test_remove__takes_what_is_damaged_when_nobody_needs_it(trained, tmp_path) -
     for path in paths:
         (path / MANIFEST).write_text("{")
     (store.root / "train" / ("ef" * 16)).mkdir()
-    found = remove(store, 1)
+    found = sweep(store, 1)
     assert len([leaving for leaving in found.going if leaving.why.startswith("damaged")]) == len(paths) + 1
     assert not any(path.exists() for path in paths)
 
 
-def test_remove__keeps_what_was_made_again_with_other_bytes(trained, tmp_path) -> None:
+def test_sweep__keeps_what_was_made_again_with_other_bytes(trained, tmp_path) -> None:
     """Nobody has used these bytes, but they stand where those that were used have been."""
     store = copy_of(trained[0], tmp_path / "store")
     run = trained[1][0]
@@ -318,6 +324,19 @@ def test_remove__keeps_what_was_made_again_with_other_bytes(trained, tmp_path) -
     directory = store.root / old.directory.relative_to(run.store.root)
     other = replace(old.manifest, files=(replace(old.manifest.files[0], sha256="0" * 64), *old.manifest.files[1:]))
     (directory / MANIFEST).write_text(other.to_json())
-    remove(store)
+    sweep(store)
     assert directory.exists()
     assert present(store) == present(trained[0])
+
+
+def test_verify__takes_what_was_swept_for_history_and_an_alias_without_vectors_for_a_mistake(trained, tmp_path) -> None:
+    store = copy_of(trained[0], tmp_path / "store")
+    Registry(store).move("a", "production", 2, "", 0)
+    sweep(store, 0)
+    found = verify_all(store)
+    assert found.findings == ()
+    assert found.forgotten
+    store.discard(place(trained[1][1].made["evaluate"][0]))
+    (finding,) = verify_all(store).findings
+    assert finding.place == "models/a/aliases/production/1.json"
+    assert "evaluate/" in finding.got

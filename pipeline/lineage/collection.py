@@ -21,7 +21,7 @@ from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.atomic import is_abandoned
 from pipeline.storage.locks import SUFFIX, LockedError, exclusive, is_locked
 from pipeline.storage.registry import Registry, Version
-from pipeline.storage.store import CHECKPOINTS, KEY_LETTERS, NO_STAGES, RUNS, Store
+from pipeline.storage.store import CHECKPOINTS, INCOMING, KEY_LETTERS, NO_STAGES, RUNS, Store
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LETTERS}}}")
 SECONDS_TO_WAIT = 10.0  # for those who use the store to finish
@@ -160,6 +160,9 @@ def _remains(store: Store) -> Iterator[Leaving]:
             yield Leaving(Kind.LOCK, "", place, 0, "its process is gone")
         elif is_abandoned(path):
             yield Leaving(Kind.WORK, "", place, _size(path), "its process is gone")
+    incoming = store.root / INCOMING
+    if any(incoming.glob("*")):
+        yield Leaving(Kind.WORK, "", INCOMING, _size(incoming), "a pull did not finish")
     for path in sorted((store.root / CHECKPOINTS).glob("[!.]*")):
         finished = any((store.root / stage / path.name / MANIFEST).exists() for stage in store.stages())
         why = "what they were for is finished" if finished else "their run did not finish"

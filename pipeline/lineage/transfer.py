@@ -18,9 +18,10 @@ from pipeline.lineage.shared_references import resolve_shared
 from pipeline.progress import Progress
 from pipeline.storage.artifact import FileRecord, Link, Manifest
 from pipeline.storage.incoming import bring, conflict
+from pipeline.storage.locks import using
 from pipeline.storage.registry import Registry, Version
 from pipeline.storage.shared import SharedStore, in_parallel
-from pipeline.storage.store import RUNS, Store
+from pipeline.storage.store import INCOMING, RUNS, Store
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ def push(store: Store, shared: SharedStore, referent: Referent, *, partial: bool
     SharedStoreError
         When the shared store cannot be used.
     """
+    with using(store.root):
+        return _push(store, shared, referent, partial=partial)
+
+
+def _push(store: Store, shared: SharedStore, referent: Referent, *, partial: bool) -> Transfer:
     started = time.monotonic()
     shared.check()
     found = closure(store, _links(referent))
@@ -121,9 +127,11 @@ def pull(shared: SharedStore, store: Store, reference: str, *, partial: bool = F
         if was_sent:
             sent[file.sha256] = file.size_bytes
 
-    store.remove_abandoned()
-    bring(store, shared, manifests, heard)
-    version = _take_over(store, referent.run) if referent.run else None
+    store.make_directory(INCOMING)
+    with using(store.root):  # until the run is there, nothing needs what arrives
+        store.remove_abandoned()
+        bring(store, shared, manifests, heard)
+        version = _take_over(store, referent.run) if referent.run else None
     return Transfer(
         referent.name,
         shared.url,

@@ -10,6 +10,7 @@ from pipeline.configuration_file import parse_configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepFinished, listening
 from pipeline.lineage.closure import closure
+from pipeline.lineage.collection import remove
 from pipeline.lineage.references import resolve
 from pipeline.lineage.transfer import pull, push
 from pipeline.lineage.verification import verify, verify_all
@@ -75,6 +76,8 @@ def test_run__takes_over_what_a_colleague_has_made_and_fetches_only_results(coll
     assert whole.missing == ()
     assert {artifact.manifest.stage for artifact in whole.artifacts if not artifact.is_here} == {"tokenize", "vocabulary", "pairs"}
     assert resolve(other, run.made["pairs"][0].manifest.key[:8]).links == (run.made["pairs"][0].link,)
+    assert remove(other).going == ()
+    assert closure(other, found.links) == whole
     for verified in (verify(other), verify_all(other)):
         assert (verified.findings, verified.forgotten, verified.n_artifacts) == ((), (), 2)
     assert find_reused(walked(changed(run, "", 8), other.root)[0]) == {"train": True, "evaluate": True} | dict.fromkeys(STEPS[:4], False)
@@ -140,25 +143,27 @@ def test_run__builds_what_the_shared_store_only_says_that_it_has(how: str, colle
     push(store, shared, resolve(store, "vectors"))
     pairs = run.made["pairs"][0].manifest
     victim = root / "objects" / pairs.files[0].sha256[:2] / pairs.files[0].sha256
-    mine = Run(changed(run, shared.url), Store(tmp_path / "other"), InPlace())
     heard: list[Event] = []
-    match how:
-        case "object gone":
-            victim.unlink()
-        case "object with other bytes":
-            victim.write_bytes(victim.read_bytes()[:-1] + b"!")
-        case "manifest of another":
-            train = run.made["train"][0].manifest
-            (root / "manifests" / "pairs" / pairs.key / f"{pairs.digest}.json").write_text(train.to_json())
-        case "all gone":
-            shutil.rmtree(root)
-    with listening(heard.append):
-        if how == "manifest of another":  # which a run that has begun has read already
-            mine = walk(changed(run, shared.url), tmp_path / "other")
-        else:
-            with mine:
-                for step in mine.steps:
-                    mine.perform(step)
+
+    def damage() -> None:
+        match how:
+            case "object gone":
+                victim.unlink()
+            case "object with other bytes":
+                victim.write_bytes(victim.read_bytes()[:-1] + b"!")
+            case "manifest of another":
+                train = run.made["train"][0].manifest
+                (root / "manifests" / "pairs" / pairs.key / f"{pairs.digest}.json").write_text(train.to_json())
+            case "all gone":
+                shutil.rmtree(root)
+
+    if how == "manifest of another":  # which a run that has begun has read already
+        damage()
+    with listening(heard.append), Run(changed(run, shared.url), Store(tmp_path / "other"), InPlace()) as mine:
+        for step in mine.steps:
+            if step.name == "pairs" and how != "manifest of another":
+                damage()
+            mine.perform(step)
     mine.finish("a test")
     assert len([event for event in heard if isinstance(event, RunWarned)]) == 1
     assert digests(mine, *STEPS) == alone

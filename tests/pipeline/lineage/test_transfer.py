@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError, SharedStoreError, StoreError, UsageError
 from pipeline.lineage.closure import closure
+from pipeline.lineage.collection import Kind, collect, remove
 from pipeline.lineage.references import Referent, resolve
 from pipeline.lineage.transfer import pull, push
 from pipeline.models import find_model
@@ -401,6 +402,20 @@ def test_pull__takes_nothing_from_a_store_that_lies(how: str, finished, referent
     assert Registry(other).names() == other.records("runs") == []
     assert {Path(name).parts[0] for name in all_files(tmp_path)} <= {"shared", "deep"}
     assert all(name.startswith("deep/er/other/.incoming/") for name in all_files(tmp_path) if name.startswith("deep"))
+
+
+def test_pull__that_did_not_finish_leaves_what_gc_names(finished, referent, directory, tmp_path) -> None:
+    store, run = finished
+    push(store, directory, referent)
+    hostile(place_of(directory), run, "other bytes")
+    other = Store(tmp_path / "other")
+    with pytest.raises(SharedStoreError):
+        pull(directory, other, run.id)
+    n_arrived = len(list(other.root.glob(".incoming/*")))
+    assert n_arrived > 0
+    assert [(leaving.kind, leaving.place) for leaving in collect(other).going] == [(Kind.WORK, ".incoming")]
+    remove(other)
+    assert all_files(other.root) == []
 
 
 def test_shared_store__says_clearly_what_cannot_be_used(s3_servers: dict[str, Server], referent, finished, tmp_path, monkeypatch) -> None:

@@ -10,7 +10,7 @@ from pipeline.configuration_file import parse_configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepFinished, listening
 from pipeline.lineage.closure import closure
-from pipeline.lineage.collection import remove
+from pipeline.lineage.collection import sweep
 from pipeline.lineage.references import resolve
 from pipeline.lineage.transfer import pull, push
 from pipeline.lineage.verification import verify, verify_all
@@ -76,7 +76,7 @@ def test_run__takes_over_what_a_colleague_has_made_and_fetches_only_results(coll
     assert whole.missing == ()
     assert {artifact.manifest.stage for artifact in whole.artifacts if not artifact.is_here} == {"tokenize", "vocabulary", "pairs"}
     assert resolve(other, run.made["pairs"][0].manifest.key[:8]).links == (run.made["pairs"][0].link,)
-    assert remove(other).going == ()
+    assert sweep(other).going == ()
     assert closure(other, found.links) == whole
     for verified in (verify(other), verify_all(other)):
         assert (verified.findings, verified.forgotten, verified.n_artifacts) == ((), (), 2)

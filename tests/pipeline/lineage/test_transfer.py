@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError, SharedStoreError, StoreError, UsageError
 from pipeline.lineage.closure import closure
-from pipeline.lineage.collection import Kind, collect, remove
+from pipeline.lineage.collection import Kind, collect, sweep
 from pipeline.lineage.references import Referent, resolve
 from pipeline.lineage.transfer import pull, push
 from pipeline.models import find_model
@@ -414,7 +414,7 @@ def test_pull__that_did_not_finish_leaves_what_gc_names(finished, referent, dire
     n_arrived = len(list(other.root.glob(".incoming/*")))
     assert n_arrived > 0
     assert [(leaving.kind, leaving.place) for leaving in collect(other).going] == [(Kind.WORK, ".incoming")]
-    remove(other)
+    sweep(other)
     assert all_files(other.root) == []
 
 

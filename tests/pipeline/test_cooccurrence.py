@@ -20,6 +20,7 @@ from pipeline.run import Run, build_artifact
 from pipeline.stage import Job, Step
 from pipeline.stages import cooccurrence
 from pipeline.storage.artifact import Artifact
+from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.store import Store
 from pipeline.storage.tables import read_table
@@ -52,7 +53,7 @@ def build(run: Run, store: Path, **settings: Any) -> Artifact:
     """The artifact in a store of its own, from the text and the vocabulary of a run."""
     step = step_of(**settings)
     inputs = {name: run.made[earlier] for name, earlier in step.reads.items()}
-    (wanted,) = plan_step(step, run.observed, inputs, Store(store)).wanted
+    (wanted,) = plan_step(step, run.observed, inputs, ReadThrough(Store(store), None)).wanted
     return build_artifact(Store(store), step, wanted, inputs, InPlace())
 
 

@@ -25,6 +25,8 @@ from pipeline.plan import plan_step
 from pipeline.run import build_artifact
 from pipeline.stage import Step
 from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.storage.keys import digest_of
+from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.schemas import COOCCURRENCES, ROUNDS, ROUNDS_FILE, VECTORS_FILE, VOCABULARY, VOCABULARY_FILE, vectors_schema
 from pipeline.storage.store import Store
 from pipeline.storage.tables import read_table, write_table
@@ -65,15 +67,16 @@ def drawn_cells() -> list[Cell]:
 CELLS = drawn_cells()
 
 
-def committed(store: Store, stage: str, key: str, write: Callable[[Path], list]) -> Artifact:
-    """An artifact as another stage would have made it."""
+def committed(store: Store, stage: str, name: str, write: Callable[[Path], list]) -> Artifact:
+    """An artifact as another stage would have made it; the name stands for its key."""
+    key = digest_of(name)
     with store.building(stage, key) as directory:
         files = tuple(write(directory))
         now = datetime.now(UTC).isoformat()
         return store.commit(directory, Manifest(stage, 1, key, {}, {}, {}, files, (), {"tokens": 123_456}, {}, now, 0.0))
 
 
-def cooccurrences(store: Store, cells: list[Cell], key: str = "cells") -> Artifact:
+def cooccurrences(store: Store, cells: list[Cell], name: str = "cells") -> Artifact:
     """These cells, each in the file of its teams, in the order given; files of nothing are not there."""
 
     def write(directory: Path) -> Iterator:
@@ -83,7 +86,7 @@ def cooccurrences(store: Store, cells: list[Cell], key: str = "cells") -> Artifa
                 table = pa.table(dict(zip(COOCCURRENCES.names, zip(*here, strict=True), strict=True)), schema=COOCCURRENCES)
                 yield write_table(directory, cells_file(p, q), COOCCURRENCES, table)
 
-    return committed(store, "cooccurrence", key, write)
+    return committed(store, "cooccurrence", name, write)
 
 
 def vocabulary(store: Store) -> Artifact:
@@ -101,7 +104,7 @@ def given(root: Path, cells: list[Cell] = CELLS) -> tuple[Store, dict[str, tuple
 def train(store: Store, inputs: dict[str, tuple[Artifact, ...]], n_threads: int = 2, settings: GloveSettings = SETTINGS) -> Artifact:
     """Build the artifact of the stage as a run would."""
     step = Step("train", GLOVE, settings, settings.model_dump(), {name: name for name in inputs})
-    (wanted,) = plan_step(step, Observed((), {}), inputs, store).wanted
+    (wanted,) = plan_step(step, Observed((), {}), inputs, ReadThrough(store, None)).wanted
     assert wanted.found is None
     return build_artifact(store, step, wanted, inputs, Workers(n_threads))
 

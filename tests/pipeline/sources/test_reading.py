@@ -393,14 +393,14 @@ def test_read_shard__gives_blocks_of_bounded_size(tmp_path):
         assert max(sizes) <= (4 << 20) + 2000
 
 
-def test_shard__link_tells_formats_and_columns_apart_and_names_nothing_of_the_path(tmp_path):
+def test_shard__link_tells_formats_and_columns_apart_whatever_the_path(tmp_path):
     content = json_lines(["a"])
     links = []
     for name, column in itertools.product(("a.txt", "a.jsonl", "b.jsonl", "c.csv"), ("text", "body")):
         (shard,) = shards_of(write(tmp_path / name, content), column=column if not name.endswith("txt") else "")
-        links.append(shard.link)
+        links.append((shard.link.stage, shard.link.key, shard.link.digest))
     assert len(set(links)) == 5
-    assert not any("a.jsonl" in link.stage for link in links)
+    assert not any("a.jsonl" in part for link in links for part in link)
 
 
 def test_read_shard__of_parquet_reads_again_what_failed_once(tmp_path, monkeypatch):

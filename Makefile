@@ -53,6 +53,8 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.counting $(CORPUS)
 	$(BIN)/python -m benchmarks.preparation $(CORPUS)
 	$(BIN)/python -m benchmarks.bookkeeping
+	$(BIN)/python -m benchmarks.lineage
+	$(BIN)/python -m benchmarks.lineage_diff
 	$(BIN)/python -m benchmarks.cooccurrence $(CORPUS)
 	$(BIN)/python -m benchmarks.glove
 	$(BIN)/python -m benchmarks.softmax

@@ -137,7 +137,9 @@ def test_command__makes_assets_with_the_keys_and_digests_of_the_store(trained: t
     project, finished = trained
     project.train()
     record, steps = finished.events[-1], [name for name in STEPS if name != "phrases-1"]
-    wanted = {"filter": {"event": {"name": ["prefect.asset.materialization.succeeded"]}}}
+    # The server gives fifty events at a time, and other tests make some too.
+    since = {"occurred": {"since": record["started"]}, "order": "ASC"}
+    wanted = {"filter": {"event": {"name": ["prefect.asset.materialization.succeeded"]}, **since}}
     for _ in range(300):  # the server takes events in by and by
         found = httpx.post(f"{prefect_api_url}/events/filter", json=wanted).json()["events"]
         made = [event for event in found if event["payload"]["run"] == record["id"]]

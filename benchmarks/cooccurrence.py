@@ -27,13 +27,14 @@ import numpy.typing as npt
 
 from benchmarks.against_gensim import ROOT, plain_text
 from kernels.cooccurrence import GRID, Cells, count_rows, distance_units, drop_words, index_words, partition_cells
+from pipeline.building import build_artifact
 from pipeline.configuration import Cluster, Cooccurrence
 from pipeline.configuration_file import parse_configuration
 from pipeline.declarations import COOCCURRENCE
 from pipeline.environment import environment
 from pipeline.matrices.cooccurrences import read_cells
 from pipeline.plan import plan_step
-from pipeline.run import Run, build_artifact
+from pipeline.run import Run
 from pipeline.stage import Step
 from pipeline.stages import cooccurrence
 from pipeline.storage.artifact import Artifact

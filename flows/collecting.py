@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from flows.report import readable_bytes
+from flows.tables import readable_bytes
 from pipeline.lineage.closure import closure
 from pipeline.lineage.collection import Collection, Kind, Leaving
 from pipeline.storage.artifact import Artifact

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.report import readable_bytes, table_of
+from flows.tables import readable_bytes, table_of
+from pipeline.lineage.comparison import Changed, Difference
 from pipeline.lineage.corpora import Change, CorpusFile
-from pipeline.lineage.differences import Changed, Difference
 from pipeline.lineage.movement import Movement
 from pipeline.lineage.scores import RHO, TOTAL, Score, ScoreChange
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from flows.report import figure_texts, readable_bytes
+from flows.report import figure_texts
+from flows.tables import readable_bytes
 from flows.terminal import json_text
 from pipeline.events import Event, RunWaits, RunWarned, StepAdvanced, StepFinished, StepResumed, StepStarted, values_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.report import table_of
+from flows.tables import table_of
 from pipeline.lineage.catalogue import ListedModel, ListedVersion
 from pipeline.lineage.conditions import Condition
 from pipeline.lineage.promotion import Outcome, Promotion, figure_text

@@ -6,14 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.tables import readable_bytes, table_of
+from flows.tables import readable_bytes
 from flows.terminal import visible
 from pipeline.events import StepAdvanced
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE
 from pipeline.storage.tables import read_table
-
-__all__ = ["figure_texts", "readable_bytes", "result_of", "run_report", "score_rows", "table_of"]
 
 
 def figure_texts(event: StepAdvanced) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.report import readable_bytes, table_of
+from flows.tables import readable_bytes, table_of
 from pipeline.errors import ReproductionError
 from pipeline.lineage.byte_differences import FileDifference
 from pipeline.lineage.recipes import is_own_function

@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.report import readable_bytes, result_of, score_rows, table_of
+from flows.report import result_of, score_rows
+from flows.tables import readable_bytes, table_of
 from pipeline.choices import Format
 from pipeline.errors import UsageError
 from pipeline.journal import RunState, UnfinishedRun, unfinished_runs

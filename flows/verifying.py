@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from flows.report import readable_bytes
+from flows.tables import readable_bytes
 from pipeline.lineage.verification import Verification
 
 MOST_SHOWN = 50

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
+from pipeline.building import BuildTask, build_on_worker, find_or_build
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.corpus import Observed, observe
@@ -21,8 +22,8 @@ from pipeline.progress import Progress
 from pipeline.projection import refuse_absurd
 from pipeline.scoring.evaluation_sets import find_evaluation_files
 from pipeline.sources.digests import Digests
-from pipeline.stage import Inputs, Job, Step
-from pipeline.storage.artifact import Artifact, Manifest
+from pipeline.stage import Inputs, Step
+from pipeline.storage.artifact import Artifact
 from pipeline.storage.locks import using
 from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.registry import Registry
@@ -225,7 +226,7 @@ class Run:
         step = planned.step
         missing = list({one.key: one for one in planned.wanted if not one.found}.values())  # the same text may be there twice
         if step.stage.on_workers:
-            tasks = [_Task(self.store, step, one, inputs) for one in missing]
+            tasks = [BuildTask(self.store, step, one, inputs) for one in missing]
             progress = Progress(step.name, len(tasks), "shards")
             self._tell_of_others(step, missing)
             built = self.workers.map(build_on_worker, tasks, lambda made: progress.advance(1, made.artifact.manifest.measures["tokens"]))
@@ -258,83 +259,6 @@ def read_through(configuration: Configuration, store: Store) -> ReadThrough:
 def _later(started: datetime, elapsed_s: float) -> str:
     """When something ended, in ISO 8601: a clock that was set meanwhile changes nothing."""
     return (started + timedelta(seconds=elapsed_s)).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What a worker needs to build one artifact."""
-
-    store: Store
-    step: Step
-    wanted: Wanted
-    inputs: Inputs
-
-
-@dataclass(frozen=True)
-class Obtained:
-    """An artifact that was wanted."""
-
-    artifact: Artifact
-    is_new: bool  # it was not there
-
-
-def build_on_worker(task: _Task) -> Obtained:
-    """Build one artifact where this is called, without other workers. A task that is done again finds what it made before."""
-    return find_or_build(task.store, task.step, task.wanted, task.inputs, InPlace(), tell=False)
-
-
-def find_or_build(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers, *, tell: bool = True) -> Obtained:
-    """Build one artifact, unless it is there, or somebody else makes it just now: then wait for that, and `tell` it.
-
-    Nothing else is waited for while this is built, so processes cannot wait for each other in a circle.
-
-    Raises
-    ------
-    Corpus2VecError
-        As `build_artifact`.
-    """
-    stage = step.stage.name
-
-    def on_wait() -> None:
-        if tell:
-            emit(RunWaits(f"another process makes {stage}/{wanted.key[:12]}, which is not made twice"))
-
-    with store.making(stage, wanted.key, on_wait):
-        found = store.find(stage, wanted.key)
-        return Obtained(found or build_artifact(store, step, wanted, inputs, workers), found is None)
-
-
-def build_artifact(store: Store, step: Step, wanted: Wanted, inputs: Inputs, workers: Workers) -> Artifact:
-    """Build one artifact and commit it to the store.
-
-    Raises
-    ------
-    Corpus2VecError
-        Whatever the stage or the store finds wrong.
-    """
-    started = time.monotonic()
-    stage = step.stage
-    checkpoints = store.checkpoints(wanted.key, workers.checkpoint_s)
-    with store.building(stage.name, wanted.key) as directory:
-        job = Job(step.name, directory, step.settings, step.parameters, inputs, wanted.unit.material, workers, checkpoints)
-        outcome = stage.build(job)
-        manifest = Manifest(
-            stage=stage.name,
-            stage_version=stage.version,
-            key=wanted.key,
-            parameters=step.parameters,
-            settings=step.settings.model_dump(mode="json"),
-            inputs=wanted.unit.inputs,
-            files=outcome.files,
-            tallies=outcome.tallies,
-            measures=outcome.measures,
-            environment=environment(),
-            created=datetime.now(UTC).isoformat(timespec="microseconds"),
-            elapsed_s=round(time.monotonic() - started, 3),
-        )
-        artifact = store.commit(directory, manifest)
-    checkpoints.clear()
-    return artifact
 
 
 def summarize(artifacts: tuple[Artifact, ...]) -> str:

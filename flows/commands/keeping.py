@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from flows.commands.shared import AsJson, StorePath, app, console, print_json, store_path
+from flows.commands.shared import AsJson, StorePath, app, console, existing_store, print_json, store_path
 from pipeline.errors import UsageError
 
 
@@ -32,18 +32,10 @@ def gc(
     While somebody uses the store nothing is removed.
     """
     from flows.collecting import collection_json, collection_lines, leaving_rows
-    from flows.report import table_of
+    from flows.tables import table_of
     from pipeline.lineage.collection import collect, sweep
-    from pipeline.storage.store import Store
 
-    where = Store(store_path(store))
-    if not where.root.is_dir():
-        raise UsageError(
-            "There is no store.",
-            where=str(where.root),
-            expected="the directory of a store",
-            remedy="Name it: --store DIRECTORY, or CORPUS2VEC_STORE=DIRECTORY.",
-        )
+    where = existing_store(store)
     found = sweep(where, runs) if delete else collect(where, runs)
     if as_json:
         print_json(collection_json(found, deleted=delete))
@@ -71,7 +63,7 @@ def keep(
 ) -> None:
     """Keep REFERENCE and all that it was made from, whatever gc removes; without REFERENCE, list what is kept."""
     from flows.collecting import pin_rows
-    from flows.report import table_of
+    from flows.tables import table_of
     from pipeline.lineage.retention import keep as pin
     from pipeline.lineage.retention import release
     from pipeline.storage.pins import Pins

@@ -32,7 +32,7 @@ def diff(
     have the same ones: on the shipped 20 MB the vectors move 0.36 that way.
     """
     from flows.comparing import difference_as_json, show_difference
-    from pipeline.lineage.differences import difference
+    from pipeline.lineage.comparison import difference
     from pipeline.lineage.references import resolve
     from pipeline.storage.store import Store
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 
 from flows.terminal import Terminal, json_text
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.configuration import Configuration
+    from pipeline.storage.store import Store
 
 UNWRAPPED = 240  # columns
 
@@ -74,6 +76,27 @@ Count = Annotated[int, Parameter(name=["-n", "--count"], validator=validators.Nu
 def store_path(store: Path | None) -> Path:
     """Where the store is: by the option, else the environment, else here."""
     return store or Path(os.environ.get("CORPUS2VEC_STORE") or "store")
+
+
+def existing_store(store: Path | None) -> "Store":
+    """The store that is meant, which must be there.
+
+    Raises
+    ------
+    UsageError
+        When it is no directory.
+    """
+    from pipeline.storage.store import Store
+
+    found = Store(store_path(store))
+    if not found.root.is_dir():
+        raise UsageError(
+            "There is no store.",
+            where=str(found.root),
+            expected="a directory in which runs have left artifacts",
+            remedy="Name the store (--store DIRECTORY), or train a model (corpus2vec train CONFIG).",
+        )
+    return found
 
 
 def configuration_of(config: Path | None, overrides: list[str] | None, store: Path | None) -> "Configuration":

@@ -111,7 +111,7 @@ def _display(as_json: bool) -> "Display":
 
 
 def _show(done: "Transfer", verb: str, moved: str, as_json: bool) -> None:
-    from flows.report import readable_bytes
+    from flows.tables import readable_bytes
 
     if as_json:
         print_json(asdict(done))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.shared import AsJson, StorePath, app, console, print_json, store_path
+from flows.commands.shared import AsJson, StorePath, app, console, existing_store, print_json
 
 
 @app.command
@@ -29,7 +29,6 @@ def verify(
     from pipeline.errors import StoreError, UsageError
     from pipeline.lineage.verification import verify as verify_reference
     from pipeline.lineage.verification import verify_all
-    from pipeline.storage.store import Store
 
     if reference and everything:
         raise UsageError(
@@ -38,14 +37,7 @@ def verify(
             got=f"{reference} and --all",
             expected="REFERENCE, or --all, or neither",
         )
-    where = Store(store_path(store))
-    if not where.root.is_dir():
-        raise UsageError(
-            "There is no store.",
-            where=str(where.root),
-            expected="a directory in which runs have left artifacts",
-            remedy="Name the store (--store DIRECTORY), or train a model (corpus2vec train CONFIG).",
-        )
+    where = existing_store(store)
     out = console()
     try:
         with shown_progress(out) as on_progress:

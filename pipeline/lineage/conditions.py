@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import Corpus2VecError, StoreError
-from pipeline.lineage.differences import moved
+from pipeline.lineage.comparison import moved
 from pipeline.lineage.scores import incomparable, scores_of, whole_sets
 from pipeline.storage.artifact import Artifact, Link
 from pipeline.storage.keys import digest_of_file

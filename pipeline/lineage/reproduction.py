@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pipeline.building import build_artifact
 from pipeline.chain import stage_of
 from pipeline.environment import COMPUTING, WRITING
 from pipeline.errors import StoreError
@@ -23,7 +24,6 @@ from pipeline.lineage.target import check_target
 from pipeline.lineage.whereabouts import Whereabouts
 from pipeline.plan import Wanted
 from pipeline.progress import Progress
-from pipeline.run import build_artifact
 from pipeline.stage import Unit
 from pipeline.storage.artifact import Artifact, Link, Manifest
 from pipeline.storage.store import Store

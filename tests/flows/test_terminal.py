@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from flows.display import Bars, Lines
-from flows.report import table_of
+from flows.tables import table_of
 from flows.terminal import Terminal, json_text, visible
 from pipeline.events import RunWarned, StepFinished, StepResumed, StepStarted
 

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from kernels.cooccurrence import GRID
+from pipeline.building import build_artifact
 from pipeline.configuration import Cluster, Cooccurrence
 from pipeline.declarations import COOCCURRENCE
 from pipeline.errors import ConfigurationError, StoreError, UsageError
 from pipeline.events import Event, StepAdvanced, listening
 from pipeline.matrices.cooccurrences import Cells, cells_file, count_cells, read_cells, stream_cells
 from pipeline.plan import plan_step
-from pipeline.run import Run, build_artifact
+from pipeline.run import Run
 from pipeline.stage import Job, Step
 from pipeline.stages import cooccurrence
 from pipeline.storage.artifact import Artifact

@@ -15,6 +15,7 @@ import pytest
 
 from kernels.draws import Purpose, derive_key
 from kernels.glove import N_TEAMS, biases_of, new_words, vectors_of
+from pipeline.building import build_artifact
 from pipeline.configuration import GloveSettings
 from pipeline.corpus import Observed
 from pipeline.declarations import GLOVE
@@ -22,7 +23,6 @@ from pipeline.errors import ConfigurationError, StoreError, TrainingError
 from pipeline.events import Event, StepAdvanced, StepResumed, listening
 from pipeline.matrices.cooccurrences import cells_file
 from pipeline.plan import plan_step
-from pipeline.run import build_artifact
 from pipeline.stage import Step
 from pipeline.storage.artifact import Artifact, Manifest
 from pipeline.storage.keys import digest_of

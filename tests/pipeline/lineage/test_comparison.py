@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.lineage.comparison import Difference, difference
 from pipeline.lineage.corpora import Change
-from pipeline.lineage.differences import Difference, difference
 from pipeline.lineage.references import resolve
 from pipeline.run import Run
 from pipeline.storage.store import Store

@@ -143,4 +143,4 @@ def values(found: Ancestry) -> dict[str, Any]:
 
 def _values(one: Ancestor) -> dict[str, Any]:
     known = {"stage": one.link.stage, "key": one.link.key, "digest": one.link.digest, "state": one.state, "problem": one.problem}
-    return known | ({**asdict(one.artifact.manifest), "size_bytes": one.artifact.manifest.size_bytes} if one.artifact else {})
+    return known | ({**one.artifact.manifest.values(), "size_bytes": one.artifact.manifest.size_bytes} if one.artifact else {})

@@ -3,6 +3,10 @@
 A stage's section is its semantic parameters and goes into its key. How to run (`cluster`), where (`store`) and paths do not.
 """
 
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -36,7 +40,19 @@ from pipeline.storage.registry import NAME
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values never change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """What each key means: the text below it in the source, which is read only when somebody asks."""
+        found = {}
+        for section in reversed(cls.__mro__[: cls.__mro__.index(Section)]):
+            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+            for key, below in pairwise(definition.body if isinstance(definition, ast.ClassDef) else ()):
+                match key, below:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                        found[name] = inspect.cleandoc(text)
+        return found
 
 
 class Corpus(Section):

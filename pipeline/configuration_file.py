@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.configuration import Configuration, is_path, is_url
+from pipeline.configuration import Configuration, Section, is_path, is_url
 from pipeline.configured_files import ENGLISH
 from pipeline.errors import ConfigurationError
 
@@ -155,12 +155,12 @@ def _explain(details: ErrorDetails, where: str) -> ConfigurationError:
     )
 
 
-def _section_type(path: Sequence[str]) -> type[BaseModel]:
-    model: type[BaseModel] = Configuration
+def _section_type(path: Sequence[str]) -> type[Section]:
+    model: type[Section] = Configuration
     for part in path:
         field = model.model_fields.get(part)
         kinds = [field.annotation, *get_args(field.annotation)] if field else []
-        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), model)
     return model
 
 
@@ -175,5 +175,4 @@ def _same_key_elsewhere(name: str) -> list[str]:
 
 def _field_description(path: Sequence[str]) -> str:
     names = [part for part in path if not part.isdigit()]
-    field = _section_type(names[:-1]).model_fields.get(names[-1]) if names else None
-    return (field.description or "") if field else ""
+    return _section_type(names[:-1]).meanings().get(names[-1], "") if names else ""

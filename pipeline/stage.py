@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -9,6 +10,7 @@ from pipeline.configuration import Configuration, Section
 from pipeline.corpus import Observed
 from pipeline.storage.artifact import Artifact, FileRecord, Link, Tally, key_of
 from pipeline.storage.checkpoints import Checkpoints
+from pipeline.storage.keys import Canonical, canonical
 
 if TYPE_CHECKING:
     from pipeline.workers import Workers  # which imports pyarrow: the plan needs none
@@ -94,4 +96,8 @@ class Step:
 
     def key(self, unit: Unit) -> str:
         """The identity of an artifact: stage, version, parameters and the digests of what it is made from."""
-        return key_of(self.stage.name, self.stage.version, self.parameters, unit.inputs)
+        return key_of(self.stage.name, self.stage.version, self._canonical_parameters, unit.inputs)
+
+    @cached_property
+    def _canonical_parameters(self) -> Canonical:
+        return Canonical(canonical(self.parameters))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter, validators
 
-from flows.terminal import Terminal, json_text
+from flows.terminal import Terminal, json_rows
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def console() -> Terminal:
 
 def print_json(value: Any) -> None:
     """Print a value for machines."""
-    print(json_text(value, indent=1))  # noqa: T201 - this is the output
+    print(json_rows(value))  # noqa: T201 - this is the output
 
 
 def print_scores(rows: list[dict[str, Any]]) -> None:

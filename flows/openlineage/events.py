@@ -29,9 +29,9 @@ from openlineage.client.facet_v2 import (
     tags_run,
 )
 from openlineage.client.uuid import generate_static_uuid
-from pydantic import BaseModel
 
 from flows.openlineage.datasets import Datasets
+from pipeline.configuration import Section
 from pipeline.credentials import redacted
 from pipeline.environment import environment
 from pipeline.errors import Corpus2VecError
@@ -180,22 +180,21 @@ def _run_named(text: str) -> tuple[str, str, str] | None:
             return None
 
 
-def _flat(settings: BaseModel) -> list[Parameter]:
+def _flat(settings: Section) -> list[Parameter]:
     """Every key of the configuration, with its section."""
-    found = []
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        if isinstance(value, BaseModel):
+    found, meanings = [], settings.meanings()
+    for name, value in settings:
+        if isinstance(value, Section):
             found += [_parameter(f"{name}.{inner.key}", inner.description, inner.value) for inner in _flat(value)]
         else:
-            found.append(_parameter(name, field.description, _text(value)))
+            found.append(_parameter(name, meanings.get(name), _text(value)))
     return found
 
 
-def _described(parameters: Mapping[str, object], settings: type[BaseModel]) -> list[Parameter]:
+def _described(parameters: Mapping[str, object], settings: type[Section]) -> list[Parameter]:
     """The parameters of a step, with the meanings of those that are keys of its section."""
-    fields = settings.model_fields
-    return [_parameter(key, fields[key].description if key in fields else None, _text(value)) for key, value in parameters.items()]
+    meanings = settings.meanings()
+    return [_parameter(key, meanings.get(key), _text(value)) for key, value in parameters.items()]
 
 
 def _parameter(key: str, meaning: str | None, value: str | None) -> Parameter:

@@ -51,7 +51,7 @@ def find_evaluation_files(settings: Evaluate) -> tuple[EvaluationFile, ...]:
     ConfigurationError
         For a name that is not shipped, a path without a file, or two sets of one name.
     InputError
-        When a set is broken: it is read here too, because after hours of training is late.
+        When a set of the user's own is broken: it is read here too, because after hours of training is late.
     """
     named = [(EvaluationKind.ANALOGIES, name) for name in settings.analogies]
     named += [(EvaluationKind.SIMILARITY, name) for name in settings.similarity]
@@ -86,6 +86,6 @@ def _find(kind: EvaluationKind, name: str) -> EvaluationFile:
             expected="a file, or one of " + ", ".join(shipped),
             remedy=f"Did you mean {near[0]}?" if near else f"An empty list evaluates nothing of this kind: --set evaluate.{kind}=[]",
         )
-    read = read_questions if kind is EvaluationKind.ANALOGIES else read_pairs
-    read(path)
+    if path not in shipped.values():  # those are right
+        (read_questions if kind is EvaluationKind.ANALOGIES else read_pairs)(path)
     return EvaluationFile(path.stem, kind, path, digest_of_file(path))

@@ -1,4 +1,7 @@
-"""Which files the configured paths mean. Nothing is read here."""
+"""Which files the configured paths mean. Nothing is read here.
+
+Paths are texts here: a corpus may have a million files, and to make and sort objects of them took longer than to look at the files.
+"""
 
 import glob
 import os
@@ -63,7 +66,7 @@ def find_files(paths: Sequence[str], base: Path, configured: Format = Format.AUT
         raise ConfigurationError(
             "The corpus has no paths.", expected="files, globs or directories of text", remedy="Name at least one file of text."
         )
-    local: set[Path] = set()
+    local: set[str] = set()
     found: dict[str, SourceFile] = {}
     others: set[str] = set()
     links: set[str] = set()
@@ -74,17 +77,18 @@ def find_files(paths: Sequence[str], base: Path, configured: Format = Format.AUT
         else:
             meant, without_text, not_followed = _files_of(_plain_path(name), base, configured)
             links |= not_followed
-            local |= {_absolute(base / one) for one in meant}
+            local |= {os.path.abspath(one) for one in meant}
         others |= without_text
     n_named = len(found) + len(local)
-    others -= {*found, *map(str, local)}
+    others -= {*found, *local}
     resolved = set()
-    directories: dict[Path, Path] = {}  # and what they are without links: looked up once for all files in one
+    directories: dict[str, str] = {}  # and what they are without links: looked up once for all files in one
     for path in sorted(local):
         file = _described(path)
-        if path.parent not in directories:
-            directories[path.parent] = path.parent.resolve()
-        real = path.resolve() if path.is_symlink() else directories[path.parent] / path.name
+        parent, name = os.path.split(path)
+        if parent not in directories:
+            directories[parent] = os.path.realpath(parent)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(directories[parent], name)
         # Two names of one file would count its text twice.
         if real not in resolved:
             resolved.add(real)
@@ -93,10 +97,6 @@ def find_files(paths: Sequence[str], base: Path, configured: Format = Format.AUT
         _check_kind(file.location, configured)
     passed_over = {LeftOut.OTHER_SUFFIX: len(others), LeftOut.LINK: len(links), LeftOut.SAME_FILE: n_named - len(found)}
     return Found(tuple(found[location] for location in sorted(found)), {why: n for why, n in passed_over.items() if n})
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 (links stay)
 
 
 def _plain_path(name: str) -> str:
@@ -125,21 +125,21 @@ def _remote(url: str, configured: Format) -> tuple[list[SourceFile], set[str]]:
     return described, {file.url for file in files} - {file.url for file in kept}
 
 
-def _files_of(name: str, base: Path, configured: Format) -> tuple[list[Path], set[str], set[str]]:
+def _files_of(name: str, base: Path, configured: Format) -> tuple[list[str], set[str], set[str]]:
     """The files that one configured path means, and the locations of those in a directory that it does not, and of links to directories."""
-    path = base / name
+    path = os.path.join(base, name)
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return _glob(name, base), set(), set()
     except OSError as error:
-        raise unreadable(str(path), error) from error
+        raise unreadable(path, error) from error
     if stat.S_ISDIR(mode):
         return _walk(path, configured)
     return [path], set(), set()
 
 
-def _glob(name: str, base: Path) -> list[Path]:
+def _glob(name: str, base: Path) -> list[str]:
     if not glob.has_magic(name):
         raise InputError(
             "A path of the corpus does not exist.",
@@ -148,9 +148,9 @@ def _glob(name: str, base: Path) -> list[Path]:
             expected="a file, a directory or a glob",
             remedy=f"Correct the path; relative ones start from {base}.",
         )
-    matches = glob.iglob(name, root_dir=base, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    matches = glob.iglob(name, root_dir=base, recursive=True)
     # What cannot be looked at stays, for the error that it will be.
-    files = [base / match for match in matches if not os.path.isdir(base / match)]  # noqa: PTH112 (Path.is_dir raises)
+    files = [path for match in matches if not os.path.isdir(path := os.path.join(base, match))]
     if not files:
         raise InputError(
             "A glob of the corpus matches no file.",
@@ -162,21 +162,21 @@ def _glob(name: str, base: Path) -> list[Path]:
     return files
 
 
-def _walk(directory: Path, configured: Format) -> tuple[list[Path], set[str], set[str]]:
+def _walk(directory: str, configured: Format) -> tuple[list[str], set[str], set[str]]:
     def fail(error: OSError) -> None:
         raise unreadable(error.filename, error) from error
 
     files, others, links = [], set(), set()
     for parent, directories, names in os.walk(directory, onerror=fail):
         directories[:] = [name for name in directories if not name.startswith(".")]
-        links |= {str(_absolute(path)) for name in directories if (path := Path(parent, name)).is_symlink()}
+        links |= {os.path.abspath(path) for name in directories if os.path.islink(path := os.path.join(parent, name))}
         for name in names:
             if belongs(name, configured) and not name.startswith("."):
-                files.append(Path(parent, name))
+                files.append(os.path.join(parent, name))
             elif not name.startswith("."):
-                others.add(str(_absolute(Path(parent, name))))
+                others.add(os.path.abspath(os.path.join(parent, name)))
     if not files:
-        raise _without_text(str(directory), configured)
+        raise _without_text(directory, configured)
     return files, others, links
 
 
@@ -190,22 +190,19 @@ def _without_text(where: str, configured: Format) -> InputError:
     )
 
 
-def _described(path: Path) -> SourceFile:
+def _described(path: str) -> SourceFile:
     """A file that can be read, with what its file system says of it."""
     try:
-        status = path.stat()
+        status = os.stat(path)
         # A pipe would block, and could be read only once.
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(
-                "A path of the corpus is no regular file.", where=str(path), expected="a file", remedy="Copy its text to a file."
-            )
-        with path.open("rb"):
-            pass
+            raise InputError("A path of the corpus is no regular file.", where=path, expected="a file", remedy="Copy its text to a file.")
+        os.close(os.open(path, os.O_RDONLY))
     except OSError as error:
-        raise unreadable(str(path), error) from error
+        raise unreadable(path, error) from error
     changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
     stamp = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-    return SourceFile(str(path), status.st_size, stamp, changed_ns + _SETTLED_NS)
+    return SourceFile(path, status.st_size, stamp, changed_ns + _SETTLED_NS)
 
 
 def _check_kind(location: str, configured: Format) -> None:

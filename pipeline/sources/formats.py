@@ -1,7 +1,7 @@
 """What the name of a file says of its content: the format, and how it is compressed."""
 
+import os.path
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from pipeline.choices import Format
 from pipeline.configuration import is_url
@@ -61,8 +61,7 @@ def meant_suffixes(configured: Format) -> str:
 
 def _suffixes(name: str) -> tuple[str, str]:
     """The suffix of the compression, or nothing, and the one before it; in lower case."""
-    path = PurePath(name)
-    compression = path.suffix.lower()
-    if compression not in COMPRESSIONS:
-        return "", compression
-    return compression, PurePath(path.stem).suffix.lower()
+    stem, last = os.path.splitext(name)  # noqa: PTH122 (a path object takes ten times as long, and a corpus may have a million files)
+    if last.lower() not in COMPRESSIONS:
+        return "", last.lower()
+    return last.lower(), os.path.splitext(stem)[1].lower()  # noqa: PTH122

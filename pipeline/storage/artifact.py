@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import StoreError
-from pipeline.storage.keys import digest_of
+from pipeline.storage.keys import Canonical, digest_of
 from pipeline.storage.sealed import checksum_of
 
 MANIFEST = "manifest.json"
@@ -99,11 +99,15 @@ class Manifest:
         """Bytes of all data files together."""
         return sum(file.size_bytes for file in self.files)
 
+    def values(self) -> dict[str, Any]:
+        """All fields and the digest, as JSON has them."""
+        values = {"digest": self.digest, **vars(self)}
+        values["inputs"] = {name: [vars(link) for link in links] for name, links in self.inputs.items()}
+        return values | {"files": [vars(file) for file in self.files], "tallies": [vars(tally) for tally in self.tallies]}
+
     def to_json(self) -> str:
         """The text of `manifest.json`."""
-        content = {"format": MANIFEST_FORMAT, "digest": self.digest, **vars(self)}
-        content["inputs"] = {name: [vars(link) for link in links] for name, links in self.inputs.items()}
-        content |= {"files": [vars(file) for file in self.files], "tallies": [vars(tally) for tally in self.tallies]}
+        content = {"format": MANIFEST_FORMAT, **self.values()}
         return json.dumps({**content, "checksum": checksum_of(content)}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -159,7 +163,7 @@ def can_be_called(stage: str, key: str) -> bool:
     return bool(_STAGE.fullmatch(stage) and _SHA256.fullmatch(key))
 
 
-def key_of(stage: str, version: int, parameters: Mapping[str, Any], inputs: Mapping[str, Sequence["Link"]]) -> str:
+def key_of(stage: str, version: int, parameters: Mapping[str, Any] | Canonical, inputs: Mapping[str, Sequence["Link"]]) -> str:
     """The identity of an artifact: stage, version, parameters and the digests of what it is made from."""
     digests = {name: [[link.stage, link.digest] for link in links] for name, links in inputs.items()}
     return digest_of([stage, version, parameters, digests])

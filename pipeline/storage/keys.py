@@ -3,11 +3,20 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import cast
 
 READ_BYTES = 1 << 20
+_quoted = json.JSONEncoder().encode
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A value that many others contain, as its canonical text."""
+
+    text: str
 
 
 def canonical(value: object) -> str:
@@ -22,10 +31,12 @@ def canonical(value: object) -> str:
     """
     kind = type(value)  # nearly all are of these kinds, and the patterns below take time
     if kind is str:
-        return "s" + json.dumps(value)
+        return "s" + _quoted(value)
     if kind in (list, tuple):
         return "[" + ",".join(map(canonical, cast("list[object]", value))) + "]"
     match value:
+        case Canonical():
+            return value.text
         case Enum():
             return canonical(value.value)
         case None:
@@ -37,9 +48,9 @@ def canonical(value: object) -> str:
         case float():
             return f"f{value.hex()}"
         case str():
-            return "s" + json.dumps(value)
+            return "s" + _quoted(value)
         case Mapping():
-            return "{" + ",".join(f"{json.dumps(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+            return "{" + ",".join(f"{_quoted(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
         case Sequence():
             return "[" + ",".join(canonical(item) for item in value) + "]"
     raise TypeError(f"no canonical form for {type(value).__name__}")

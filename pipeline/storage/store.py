@@ -57,16 +57,16 @@ class Store:
         artifact = self.described(stage, key)
         if artifact is None or not artifact.is_here:
             return None
-        directory = artifact.directory
+        directory = str(artifact.directory)
         for name in {str(parent) for file in artifact.manifest.files if "/" in file.name for parent in PurePosixPath(file.name).parents}:
-            _refuse_link(directory / name)
+            _refuse_link(f"{directory}/{name}")
         for file in artifact.manifest.files:
-            path = artifact.path(file.name)
+            path = f"{directory}/{file.name}"
             size = _size_of(path)
             if size != file.size_bytes:
                 raise StoreError(
                     "A file of an artifact is not what its manifest says.",
-                    where=str(path),
+                    where=path,
                     got="no file" if size is None else f"{size:,} bytes",
                     expected=f"{file.size_bytes:,} bytes",
                     remedy=f"Remove {directory}; the next run makes it again.",
@@ -296,8 +296,8 @@ class Store:
         StoreError
             When it cannot be read, was edited, or is a link.
         """
-        _refuse_link(path.parent)
-        _refuse_link(path)
+        _refuse_link(str(path.parent))
+        _refuse_link(str(path))
         try:
             return unsealed(path.read_text(encoding="utf-8"), self.place_of(path))
         except (OSError, ValueError, RecursionError) as error:
@@ -384,13 +384,13 @@ class Store:
     def _read(self, directory: Path) -> Artifact | None:
         """What its manifest says that is in a directory, or elsewhere."""
         path = directory / MANIFEST
-        for place in (directory.parent.parent, directory.parent, directory, path):
-            if place != self.root:
-                _refuse_link(place)
-        if _size_of(path) is None:
+        above = directory.parent.parent
+        is_here = above == self.root
+        for place in (directory, directory.parent) if is_here else (directory, directory.parent, above):
+            _refuse_link(str(place))
+        if _size_of(str(path)) is None:
             return None
         manifest = Manifest.read(path)
-        is_here = directory.parent.parent == self.root
         return Artifact(directory, manifest) if is_here else self.elsewhere(manifest)
 
     def _usable(self, directories: list[Path], *, none_is_an_error: bool = False) -> list[Artifact]:
@@ -433,10 +433,10 @@ class Store:
             raise
 
 
-def _size_of(path: Path) -> int | None:
+def _size_of(path: str) -> int | None:
     """The bytes of a plain file; None when it is not there, or something else is."""
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if stat.S_ISLNK(found.st_mode):
@@ -444,13 +444,13 @@ def _size_of(path: Path) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _refuse_link(path: Path) -> None:
+def _refuse_link(path: str) -> None:
     """Links could lead out of the store. Only the store itself may be one."""
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 (path objects take several times as long, and a question may look at thousands)
         raise StoreError(
             "A symbolic link lies in the store.",
-            where=str(path),
-            got=f"a link to {path.readlink()}",
+            where=path,
+            got=f"a link to {Path(path).readlink()}",
             expected="what was put there: links in a store are not followed, for they can lead out of it",
             remedy="Put in its place what it leads to. The whole store may be elsewhere (store.path, --store), or a link itself.",
         )

@@ -51,7 +51,7 @@ def test_visible__shows_what_was_there() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_text__says_the_same_without_commands(value: object) -> None:
-    text = json_text(value, indent=1)
+    text = json_rows(value)
     assert json.loads(text) == json.loads(json.dumps(value))
     assert commands(text) == ""
     text.encode()

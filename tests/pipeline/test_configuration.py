@@ -1,12 +1,11 @@
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from kernels.noise import MAX_NEGATIVES
 from kernels.text import MAX_WINDOW
 from pipeline.choices import PhraseScorer
-from pipeline.configuration import Configuration
+from pipeline.configuration import Configuration, Section
 from pipeline.configuration_file import load_configuration, parse_configuration
 from pipeline.errors import ConfigurationError
 
@@ -31,14 +30,14 @@ def test_configuration__shipped_files_are_valid_and_name_existing_text(path: Pat
 
 
 def test_configuration__every_key_says_what_it_means() -> None:
-    def keys(model: type[BaseModel]):
+    def keys(model: type[Section]):
         for name, field in model.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 yield from keys(field.annotation)
             else:
-                yield model.__name__, name, field.description
+                yield model.__name__, name, model.meanings().get(name, "")
 
-    assert [key for key in keys(Configuration) if not (key[2] or "").strip()] == []
+    assert [key for key in keys(Configuration) if not key[2]] == []
 
 
 def test_configuration__cannot_be_changed() -> None:

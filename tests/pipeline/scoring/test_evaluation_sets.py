@@ -5,12 +5,19 @@ import pytest
 from pipeline.configuration import Evaluate
 from pipeline.errors import ConfigurationError
 from pipeline.scoring.evaluation_sets import find_evaluation_files, shipped_sets
+from pipeline.scoring.questions import read_questions
+from pipeline.scoring.rated_pairs import read_pairs
 from pipeline.storage.keys import digest_of_file
 
 
 def test_shipped_sets__are_found_by_name() -> None:
     assert set(shipped_sets()) == {"questions-words", "questions-phrases", "wordsim353", "simlex999"}
-    assert all(path.is_file() for path in shipped_sets().values())
+
+
+def test_shipped_sets__are_right() -> None:
+    """Which is why nothing reads them before a run."""
+    for path in shipped_sets().values():
+        assert read_questions(path).n_questions if "questions" in path.stem else len(read_pairs(path))
 
 
 def test_find_evaluation_files__knows_sets_by_content_and_name(tmp_path: Path) -> None:

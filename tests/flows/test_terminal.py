@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from flows.display import Bars, Lines
 from flows.tables import table_of
-from flows.terminal import Terminal, json_text, visible
+from flows.terminal import Terminal, json_rows, visible
 from pipeline.events import RunWarned, StepFinished, StepResumed, StepStarted
 
 TOKEN = "\x1b]0;owned\x07\x1b[31mred\x9b2J\u202egnp.exe\r\b"
@@ -50,7 +50,7 @@ def test_visible__shows_what_was_there() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_json_text__says_the_same_without_commands(value: object) -> None:
+def test_json_rows__says_the_same_without_commands(value: object) -> None:
     text = json_rows(value)
     assert json.loads(text) == json.loads(json.dumps(value))
     assert commands(text) == ""

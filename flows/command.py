@@ -22,7 +22,7 @@ from flows.commands import (  # noqa: F401 - this adds their commands
 from flows.commands.shared import app
 from flows.interruption import INTERRUPTED, hear_interruptions
 from flows.terminal import Terminal
-from pipeline.errors import Corpus2VecError, UsageError
+from pipeline.errors import Corpus2VecError, StoreError, UsageError
 
 
 def main() -> None:
@@ -44,9 +44,13 @@ def run_command(arguments: list[str]) -> int:
     except Corpus2VecError as error:
         errors.print(f"error: {error}", markup=False, soft_wrap=True)
         return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of a path that no module knew better about
+        refused = StoreError("The system refuses.", where=str(error.filename or ""), got=error.strerror or str(error))
+        errors.print(f"error: {refused}", markup=False, soft_wrap=True)
+        return refused.exit_code
     except KeyboardInterrupt as interrupt:
         errors.print(str(interrupt) or "Interrupted. Finished steps are kept; the same command goes on from there.")
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -17,6 +17,7 @@ from pipeline.events import Event, RunWarned, emit, values_of
 from pipeline.place import place
 from pipeline.storage.atomic import SECONDS_SILENT, seconds_silent
 from pipeline.storage.locks import LockedError, exclusive, is_locked
+from pipeline.storage.sequence import is_id
 from pipeline.storage.store import RUNS, Store
 
 JOURNAL = "progress.jsonl"
@@ -106,8 +107,9 @@ class UnfinishedRun:
 
 
 def unfinished_runs(store: Store) -> list[UnfinishedRun]:
-    """The runs that have no record, newest first."""
-    return [_read_journal(directory) for directory in reversed(store.without_record(RUNS))]
+    """The runs that have no record, newest first. A directory with another name, or with files but no journal, is of no run."""
+    known = (directory for directory in reversed(store.without_record(RUNS)) if is_id(directory.name) and not directory.is_symlink())
+    return [_read_journal(directory) for directory in known if (directory / JOURNAL).exists() or not any(directory.iterdir())]
 
 
 def _read_journal(directory: Path) -> UnfinishedRun:

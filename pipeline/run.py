@@ -68,17 +68,18 @@ class Run:
         # Absolute, because workers may have another working directory.
         self.configuration, self.store, self.workers = configuration, Store(store.root.absolute()), workers
         self.started, self._clock = datetime.now(UTC), time.monotonic()
-        self._stack = contextlib.ExitStack()
-        self._is_held = self._stack.enter_context(using(self.store.root))
         self.id = next_id(self.store.places(RUNS), self.started, uuid4().hex[:6])
-        self.store.remove_abandoned()
-        self._stores = read_through(configuration, self.store)
         self._warned = False
-        digests = Digests(self.store, configuration.corpus)
-        self.observed = observe(configuration, digests)
-        plans = plan(configuration, self._stores, self.observed)
-        refuse_absurd(configuration, plans)
-        digests.remember()
+        with contextlib.ExitStack() as stack:
+            self._is_held = stack.enter_context(using(self.store.root))
+            self.store.remove_abandoned()
+            self._stores = read_through(configuration, self.store)
+            digests = Digests(self.store, configuration.corpus)
+            self.observed = observe(configuration, digests)
+            plans = plan(configuration, self._stores, self.observed)
+            refuse_absurd(configuration, plans)
+            digests.remember()
+            self._stack = stack.pop_all()  # of a run that is refused nothing stays held
         # What is there already is not looked for twice: of 1,000 small files that takes a third of the time.
         # What was found in a store that nobody held may be gone.
         self._reused = {planned.step.name: planned for planned in plans if planned.reused and self._is_held}

@@ -7,7 +7,6 @@ remembered of the corpus's files stays too.
 """
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,11 +18,10 @@ from pipeline.journal import UnfinishedRun, unfinished_runs
 from pipeline.lineage.retention import Retained, retained
 from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.atomic import is_abandoned
-from pipeline.storage.locks import SUFFIX, LockedError, exclusive, is_locked
+from pipeline.storage.locks import LockedError, exclusive, is_locked
 from pipeline.storage.registry import Registry, Version
-from pipeline.storage.store import CHECKPOINTS, INCOMING, KEY_LETTERS, NO_STAGES, RUNS, Store
+from pipeline.storage.store import CHECKPOINTS, INCOMING, KEY_LETTERS, NO_STAGES, OF_KEY, OF_LOCK, RUNS, Store
 
-_KEY = re.compile(rf"[0-9a-f]{{{KEY_LETTERS}}}")
 SECONDS_TO_WAIT = 10.0  # for those who use the store to finish
 
 
@@ -128,12 +126,12 @@ def _artifacts(store: Store, kept: Retained) -> list[Leaving]:
     found: dict[str, Leaving] = {}
     inputs: dict[str, list[str]] = {}
     for stage in store.stages():
-        for directory in sorted(path for path in (store.root / stage).iterdir() if _KEY.fullmatch(path.name)):
-            place = _place(stage, directory.name)
-            if place in needed:
-                continue
+        for path in sorted((store.root / stage).glob(f"{OF_KEY}/{MANIFEST}")):
+            directory, place = path.parent, _place(stage, path.parent.name)
+            if place in needed or directory.is_symlink():
+                continue  # a directory without a manifest may be anybody's: verify names it, and nothing removes it
             try:
-                manifest = Manifest.read(directory / MANIFEST)
+                manifest = Manifest.read(path)
             except StoreError:
                 # That nobody needs it is known without it.
                 found[place], inputs[place] = Leaving(Kind.ARTIFACT, stage, place, _size(directory), "damaged, and not needed"), []
@@ -156,14 +154,14 @@ def _remains(store: Store) -> Iterator[Leaving]:
     beside_stages = [path for name in sorted(NO_STAGES) for path in sorted((store.root / name).rglob(".*"))]
     for path in [*(path for stage in store.stages() for path in sorted((store.root / stage).glob(".*"))), *beside_stages]:
         place = path.relative_to(store.root).as_posix()
-        if path.name.endswith(SUFFIX) and not is_locked(path):
+        if path.match(OF_LOCK) and not is_locked(path):
             yield Leaving(Kind.LOCK, "", place, 0, "its process is gone")
         elif is_abandoned(path):
             yield Leaving(Kind.WORK, "", place, _size(path), "its process is gone")
     incoming = store.root / INCOMING
     if any(incoming.glob("*")):
         yield Leaving(Kind.WORK, "", INCOMING, _size(incoming), "a pull did not finish")
-    for path in sorted((store.root / CHECKPOINTS).glob("[!.]*")):
+    for path in sorted((store.root / CHECKPOINTS).glob(f"{OF_KEY}/")):
         finished = any((store.root / stage / path.name / MANIFEST).exists() for stage in store.stages())
         why = "what they were for is finished" if finished else "their run did not finish"
         yield Leaving(Kind.CHECKPOINTS, "", path.relative_to(store.root).as_posix(), _size(path), why)

@@ -4,8 +4,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from pipeline.errors import StoreError, UsageError
 from pipeline.lineage.closure import closure
@@ -140,13 +138,16 @@ def aliased_versions(store: Store) -> Iterator[Version]:
 def _all_needed(store: Store, roots: Iterable[Link]) -> tuple[tuple[Artifact, ...], tuple[Link, ...]]:
     """The closure of all roots, and of two things more.
 
-    * A file from outside that lies in this store (train.initial, phrases.frozen) is needed with the artifact that it belongs to.
+    * A file from outside with the bytes of one in this store (train.initial, phrases.frozen) is needed with the artifact that has those,
+      wherever the configuration said that it lies.
     * What was made again with other bytes is not what was used, but the only one of its key: it stays, with what it was made from.
     """
     wanted = list(dict.fromkeys((link.stage, link.key, link.digest) for link in roots))
+    all_artifacts = [artifact for stage in store.stages() for artifact in store.artifacts(stage)]
+    having = {file.sha256: artifact for artifact in all_artifacts for file in artifact.manifest.files}
     while True:
         found = closure(store, [Link(*name) for name in wanted])
-        more = [_inside(store, link.origin.get("location")) for link in found.outside]
+        more = [having.get(link.digest) for link in found.outside]
         more += [store.described(link.stage, link.key) for link in found.missing]
         names = [(one.manifest.stage, one.manifest.key, one.manifest.digest) for one in more if one]
         known = set(wanted)
@@ -154,15 +155,6 @@ def _all_needed(store: Store, roots: Iterable[Link]) -> tuple[tuple[Artifact, ..
         if not new:
             return found.artifacts, tuple(link for link in found.missing if store.described(link.stage, link.key) is None)
         wanted += new
-
-
-def _inside(store: Store, location: Any) -> Artifact | None:
-    """The artifact of this store that a file is part of, if it is."""
-    try:
-        stage, directory, *_ = Path(str(location)).relative_to(store.root.absolute()).parts
-    except ValueError:
-        return None
-    return next((artifact for artifact in store.beginning(directory) if artifact.manifest.stage == stage), None)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,16 @@ _WORKING = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}")
 SECONDS_SILENT = 86_400.0  # after so long what a process elsewhere was writing counts as abandoned
 
 
+def among_processes() -> str:
+    """Where the numbers of processes mean what they mean here: the machine, and on Linux the namespace, which no two containers share."""
+    with contextlib.suppress(OSError):
+        return f"{socket.gethostname()}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    return socket.gethostname()
+
+
 def working_path(target: Path) -> Path:
     """A hidden name beside the target that says which process writes there."""
-    return target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    return target.with_name(f".{target.name}.{among_processes()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
 
 
 def sync(path: Path) -> None:
@@ -57,9 +64,9 @@ def sync_tree(directory: Path) -> None:
 
 def remove_abandoned(parent: Path) -> None:
     """Remove what processes of this machine that are gone were writing."""
-    host = socket.gethostname()
+    here = among_processes()
     try:
-        hidden = [name for name in os.listdir(parent) if name[0] == "." and f".{host}." in name]  # noqa: PTH208 - a tenth of the time of a glob
+        hidden = [name for name in os.listdir(parent) if name[0] == "." and f".{here}." in name]  # noqa: PTH208 - a tenth of the time of a glob
     except FileNotFoundError:
         return
     for path in (parent / name for name in hidden):
@@ -68,11 +75,11 @@ def remove_abandoned(parent: Path) -> None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether this is a hidden name of `working_path` whose process is gone, or on another machine and has been silent for a day."""
+    """Whether this is a hidden name of `working_path` whose process is gone, or lives elsewhere and has been silent for a day."""
     found = _WORKING.fullmatch(path.name)
     if not found:
         return False
-    if path.name.endswith(f".{socket.gethostname()}.{found[1]}{path.name[-9:]}") and Path("/proc/self").exists():
+    if path.name.endswith(f".{among_processes()}.{found[1]}{path.name[-9:]}") and Path("/proc/self").exists():
         return not Path("/proc", found[1]).exists()
     return seconds_silent(path) > SECONDS_SILENT
 

@@ -9,6 +9,11 @@ _STAMP = "%Y%m%dT%H%M%S"
 _ID = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
 
 
+def is_id(name: str) -> bool:
+    """Whether a run can be called so."""
+    return bool(_ID.fullmatch(name))
+
+
 def next_id(taken: Iterable[str], now: datetime, suffix: str) -> str:
     """A name that sorts after all that are taken: by the time, or by a second after the last one when the clock is behind that.
 

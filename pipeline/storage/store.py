@@ -36,6 +36,8 @@ NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS, SHARED, KEPT}  # what is beside
 INCOMING = ".incoming"  # files on their way from a shared store
 RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
+OF_KEY = "[0-9a-f]" * KEY_LETTERS  # its name, as a pattern of paths
+OF_LOCK = f".{OF_KEY}{SUFFIX}"  # the lock beside it
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -115,8 +117,8 @@ class Store:
         return [artifact for artifact in found if artifact.manifest.key.startswith(prefix)]
 
     def stages(self) -> list[str]:
-        """The stages that have made something, by name."""
-        return sorted(path.name for path in self.root.glob("[!.]*/") if path.name not in NO_STAGES)
+        """The stages that have made something, by name. A directory that cannot be a stage's is none of ours, and no link is followed."""
+        return sorted(path.name for path in self.root.glob("[!.]*/") if is_stage(path.name) and not path.is_symlink())
 
     def artifacts(self, stage: str) -> list[Artifact]:
         """All finished artifacts of a stage, newest first; without those whose manifests cannot be used, which `verify` names."""
@@ -223,7 +225,7 @@ class Store:
         patterns = ("[!.]*/", f"{RUNS}/[!.]*/", f"{MODELS}/[!.]*/versions/", f"{MODELS}/[!.]*/aliases/[!.]*/")
         for directory in (directory for pattern in patterns for directory in self.root.glob(pattern)):
             remove_abandoned(directory)
-        for path in self.root.glob(f"[!.]*/.*{SUFFIX}"):
+        for path in (path for stage in self.stages() for path in (self.root / stage).glob(OF_LOCK)):
             remove_if_free(path)
 
     def discard(self, place: str) -> None:
@@ -269,13 +271,8 @@ class Store:
         target = self.root / kind / name / RECORD
         with self._explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            working = working_path(target)
-            try:
-                working.write_text(sealed(content, self.place_of(target)), encoding="utf-8")
-                sync(working)
-                working.replace(target)
-            finally:
-                working.unlink(missing_ok=True)
+            write_whole(target, [sealed(content, self.place_of(target)).encode()])
+            sync(target.parent)
         return target
 
     def records(self, kind: str) -> list[dict[str, Any]]:
@@ -431,6 +428,11 @@ class Store:
                     remedy="Choose another place: --set store.path=DIRECTORY, or in the configuration [store] path = ...",
                 ) from error
             raise
+
+
+def is_stage(name: str) -> bool:
+    """Whether a directory of a store can be that of a stage."""
+    return can_be_called(name, "0" * 64) and name not in NO_STAGES
 
 
 def _size_of(path: str) -> int | None:

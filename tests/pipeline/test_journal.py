@@ -189,11 +189,11 @@ def test_unfinished_runs__tell_one_that_goes_on_from_one_on_another_machine(text
         run.perform(run.steps[0])
         (going,) = unfinished_runs(run.store)
         assert going.state is RunState.GOES_ON
-        elsewhere = run.store.root / RUNS / "elsewhere"
+        elsewhere = run.store.root / RUNS / "99990101T000000-0123ab"
         elsewhere.mkdir()
         for seconds, state in ((0, RunState.GOES_ON), (2 * SECONDS_SILENT, RunState.KILLED)):
             (elsewhere / JOURNAL).write_text(
-                json.dumps({"event": "RunStarted", "run": "elsewhere", "name": "vectors", "host": "another"}) + "\n"
+                json.dumps({"event": "RunStarted", "run": elsewhere.name, "name": "vectors", "host": "another"}) + "\n"
             )
             for path in (elsewhere / JOURNAL, elsewhere):
                 os.utime(path, (time.time() - seconds,) * 2)
@@ -210,13 +210,14 @@ def test_unfinished_runs__are_read_without_a_half_last_line_and_without_a_journa
     path = run.store.root / RUNS / run.id / JOURNAL
     first, *_, end = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([first, *[b'{"event": "StepAdvanced"}'] * 10_000, end, b'{"time": "2026-']))
-    (run.store.root / RUNS / "0-older").mkdir()
-    (run.store.root / RUNS / "1-older").mkdir()
-    (run.store.root / RUNS / "1-older" / JOURNAL).write_bytes(b'{"time"')
+    older = ["20000101T000000-0123ab", "20000102T000000-0123ab"]
+    for name in older:
+        (run.store.root / RUNS / name).mkdir()
+    (run.store.root / RUNS / older[1] / JOURNAL).write_bytes(b'{"time"')
     assert unfinished_runs(run.store) == [
         UnfinishedRun(run.id, "vectors", expected, RunState.STOPPED),
-        UnfinishedRun("1-older", "", {}),
-        UnfinishedRun("0-older", "", {}),
+        UnfinishedRun(older[1], "", {}),
+        UnfinishedRun(older[0], "", {}),
     ]
 
 

@@ -20,6 +20,7 @@ from pipeline.lineage.verification import verify_all
 from pipeline.models import find_model
 from pipeline.run import Run, evaluate_model
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest
+from pipeline.storage.atomic import among_processes
 from pipeline.storage.locks import using
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import CHECKPOINTS, RUNS, Store
@@ -175,11 +176,13 @@ def test_collect__takes_an_evaluation_that_no_run_has_made(trained, tmp_path) ->
     assert (leaving.kind, leaving.place) == (Kind.ARTIFACT, place(other))
 
 
-def test_collect__keeps_an_artifact_whose_file_another_run_began_with(trained, tmp_path) -> None:
-    """Its vectors came from outside of the chain, by their path."""
+@pytest.mark.parametrize("spelt", ["store", "../{}/store", "link"])
+def test_collect__keeps_an_artifact_whose_file_another_run_began_with(spelt: str, trained, tmp_path) -> None:
+    """Its vectors came from outside of the chain, by a path that may be spelt in many ways."""
     store = copy_of(trained[0], tmp_path / "store")
+    (tmp_path / "link").symlink_to(store.root)
     first = trained[1][2]
-    path = store.root / first.made["train"][0].directory.relative_to(first.store.root) / "vectors.parquet"
+    path = tmp_path / spelt.format(tmp_path.name) / first.made["train"][0].directory.relative_to(first.store.root) / "vectors.parquet"
     other = walk(
         first.configuration.model_copy(
             update={"name": "later", "train": first.configuration.train.model_copy(update={"initial": str(path)})}
@@ -214,7 +217,7 @@ def other_host(path: Path, ago_s: float) -> Path:
 
 def test_sweep__clears_away_what_dead_processes_left_and_nothing_that_may_live(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
-    root, host, day_s = store.root, socket.gethostname(), 86_400
+    root, host, day_s = store.root, among_processes(), 86_400
     dead = os.fork()
     if not dead:
         os._exit(0)
@@ -237,7 +240,8 @@ def test_sweep__clears_away_what_dead_processes_left_and_nothing_that_may_live(t
     for path in (*going[3:], staying[3]):
         path.mkdir(parents=True)
     (going[3] / "state").write_bytes(b"x" * 1000)
-    store.append_line(RUNS, going[5].name, JOURNAL, json.dumps({"event": "RunStarted", "run": "x", "name": "a", "host": host}))
+    started = {"event": "RunStarted", "run": "x", "name": "a", "host": socket.gethostname()}
+    store.append_line(RUNS, going[5].name, JOURNAL, json.dumps(started))
     staying[2].touch()
     before = {path for path in root.rglob("*") if not any(path.is_relative_to(one) for one in going)}
     found = sweep(store)
@@ -310,10 +314,33 @@ def test_sweep__takes_what_is_damaged_when_nobody_needs_it(trained, tmp_path) ->
     assert paths
     for path in paths:
         (path / MANIFEST).write_text("{")
-    (store.root / "train" / ("ef" * 16)).mkdir()
     found = sweep(store, 1)
-    assert len([leaving for leaving in found.going if leaving.why.startswith("damaged")]) == len(paths) + 1
+    assert len([leaving for leaving in found.going if leaving.why.startswith("damaged")]) == len(paths)
     assert not any(path.exists() for path in paths)
+
+
+def test_sweep__leaves_alone_what_is_none_of_ours(trained, tmp_path) -> None:
+    """Nor does it follow links: a store may be named that is a directory of something else."""
+    store = copy_of(trained[0], tmp_path / "store")
+    foreign = [
+        "runs/tensorboard/events",
+        "runs/20260101T000000-abcdef/events",
+        "checkpoints/epoch-10/model",
+        f"cache/{'ab' * 16}/blob",
+        f"train/{'ab' * 16}/blob",
+        f"Cache/{'ab' * 16}/{MANIFEST}",
+        "cache/.a.lock",
+        "models/weights/versions/7",
+    ]
+    paths = [store.root / name for name in foreign] + [tmp_path / "elsewhere" / ("cd" * 16) / MANIFEST]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    (store.root / "moved").symlink_to(tmp_path / "elsewhere")
+    (store.root / "train" / ("cd" * 16)).symlink_to(tmp_path / "elsewhere" / ("cd" * 16))
+    sweep(store)
+    store.remove_abandoned()
+    assert [path for path in paths if not path.exists()] == []
 
 
 def test_sweep__keeps_what_was_made_again_with_other_bytes(trained, tmp_path) -> None:

@@ -1,11 +1,10 @@
 import os
-import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.storage.atomic import discard, is_abandoned, remove_abandoned
+from pipeline.storage.atomic import among_processes, discard, is_abandoned, remove_abandoned
 
 DAY_S = 86_400
 
@@ -21,9 +20,9 @@ def dead() -> int:
 @pytest.mark.parametrize(
     ("host", "is_alive", "ago_s", "abandoned"),
     [
-        (socket.gethostname(), True, 0, False),
-        (socket.gethostname(), True, 9 * DAY_S, False),
-        (socket.gethostname(), False, 0, True),
+        (among_processes(), True, 0, False),
+        (among_processes(), True, 9 * DAY_S, False),
+        (among_processes(), False, 0, True),
         ("other.host.example", False, 0, False),
         ("other.host.example", False, DAY_S - 100, False),
         ("other.host.example", False, DAY_S + 100, True),
@@ -40,7 +39,7 @@ def test_is_abandoned__knows_dead_processes_here_and_silent_ones_elsewhere(
         os.utime(one, (time.time() - ago_s,) * 2)
     assert is_abandoned(path) is abandoned
     remove_abandoned(tmp_path)
-    assert path.exists() == (host != socket.gethostname() or is_alive)
+    assert path.exists() == (host != among_processes() or is_alive)
 
 
 @pytest.mark.parametrize("name", [".target.lock", "target", ".target", ".target.host.12x.0123abcd", ".target.host.12.0123abcd.more"])

@@ -1,11 +1,11 @@
 import multiprocessing
 import os
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.storage.artifact import Link
+from pipeline.storage.atomic import among_processes
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import Store
 
@@ -73,7 +73,7 @@ def test_register__killed_leaves_nothing_that_the_next_run_does_not_clear_away(t
     child.start()
     child.join()
     for place in ("versions", "aliases/production"):
-        (tmp_path / "models" / "demo" / place / f".1.json.{socket.gethostname()}.{child.pid}.0123abcd").write_text("half")
+        (tmp_path / "models" / "demo" / place / f".1.json.{among_processes()}.{child.pid}.0123abcd").write_text("half")
     store.remove_abandoned()
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == ["models/demo/aliases/production/1.json", "models/demo/versions/1.json"]

@@ -2,7 +2,6 @@ import errno
 import multiprocessing
 import os
 import signal
-import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import MANIFEST, FileRecord
+from pipeline.storage.atomic import among_processes
 from pipeline.storage.keys import digest_of_file
 from pipeline.storage.store import Store
 from tests.pipeline.storage.test_artifact import MANIFEST as EXAMPLE
@@ -171,9 +171,9 @@ def test_store__a_record_that_cannot_be_written_leaves_nothing_and_a_killed_writ
     child.join()
     store.append_line("runs", "b", "lines", "one")
     for pid in (child.pid, os.getpid()):
-        (store.root / "runs" / "b" / f".record.json.{socket.gethostname()}.{pid}.0123abcd").write_text("half")
+        (store.root / "runs" / "b" / f".record.json.{among_processes()}.{pid}.0123abcd").write_text("half")
     store.remove_abandoned()
-    assert all_files(store.root) == [f"runs/b/.record.json.{socket.gethostname()}.{os.getpid()}.0123abcd", "runs/b/lines"]
+    assert all_files(store.root) == [f"runs/b/.record.json.{among_processes()}.{os.getpid()}.0123abcd", "runs/b/lines"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "shorter"])

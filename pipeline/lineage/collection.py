@@ -18,7 +18,7 @@ from pipeline.journal import UnfinishedRun, unfinished_runs
 from pipeline.lineage.retention import Retained, retained
 from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.atomic import is_abandoned
-from pipeline.storage.locks import LockedError, exclusive, is_locked
+from pipeline.storage.locks import LockedError, alone, is_locked
 from pipeline.storage.registry import Registry, Version
 from pipeline.storage.store import CHECKPOINTS, INCOMING, KEY_LETTERS, NO_STAGES, OF_KEY, OF_LOCK, RUNS, Store
 
@@ -102,7 +102,7 @@ def sweep(store: Store, newest: int | None = None, seconds: float = SECONDS_TO_W
 def _alone(store: Store, seconds: float) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(store.root, seconds))
+            stack.enter_context(alone(store.root, seconds))
         except LockedError as error:
             raise _in_use(store, tuple(run for run in unfinished_runs(store) if run.goes_on)) from error
         yield

@@ -1,8 +1,10 @@
 """Locks on a store, and on the making of one artifact. The system releases them when their process ends, in any way: none is ever stale.
 
-They are flock's: each belongs to an open descriptor, so threads of one process exclude each other like processes do. A directory is locked
-by a descriptor of itself, which needs neither a file nor the right to write. Where a file system has no such locks, everything goes on
-without: two writers of one artifact then do the work twice, and the first one's stands.
+They are flock's: each belongs to an open descriptor, so threads of one process exclude each other like processes do. Where a file system
+has no such locks, everything goes on without: two writers of one artifact then do the work twice, and the first one's stands.
+
+A directory is locked by a descriptor of itself, which needs neither a file nor the right to write; but other machines that share a disk
+(NFS) do not see that. So who uses a store locks a file in it, where one can be, and who must be alone locks both.
 """
 
 import contextlib
@@ -16,7 +18,10 @@ from pathlib import Path
 from pipeline.events import RunWaits, emit
 
 SECONDS_BETWEEN_TRIES = 0.1
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 SUFFIX = ".lock"
+OF_STORE = ".lock"
 
 
 class LockedError(Exception):
@@ -29,13 +34,26 @@ def using(directory: Path) -> Iterator[bool]:
 
     Yields whether it is locked: it is not when there is no such directory, or no lock on this file system.
     """
-    with _opened(directory, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        yield _wait(descriptor, fcntl.LOCK_SH, lambda: emit(RunWaits("gc removes what nobody needs")))
+    with _opened(directory / OF_STORE, _FILE) as file, _opened(directory, _DIRECTORY) as itself:
+        yield _wait(itself if file is None else file, fcntl.LOCK_SH, lambda: emit(RunWaits("gc removes what nobody needs")))
 
 
 @contextlib.contextmanager
-def exclusive(directory: Path, seconds: float) -> Iterator[bool]:
-    """In the body nobody else has locked the directory. Yields whether it is locked, as `using` does.
+def alone(directory: Path, seconds: float) -> Iterator[None]:
+    """In the body nobody uses a store.
+
+    Raises
+    ------
+    LockedError
+        As `exclusive` does.
+    """
+    with exclusive(directory, seconds), exclusive(directory / OF_STORE, seconds, _FILE):
+        yield
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, seconds: float, flags: int = _DIRECTORY) -> Iterator[bool]:
+    """In the body nobody else has locked a directory, or a file. Yields whether it is locked, as `using` does.
 
     Raises
     ------
@@ -46,9 +64,9 @@ def exclusive(directory: Path, seconds: float) -> Iterator[bool]:
 
     def give_up() -> None:
         if time.monotonic() >= until:
-            raise LockedError(str(directory))
+            raise LockedError(str(path))
 
-    with _opened(directory, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+    with _opened(path, flags) as descriptor:
         yield _wait(descriptor, fcntl.LOCK_EX, give_up, every_time=True)
 
 
@@ -65,7 +83,7 @@ def making(target: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """
     path = lock_path(target)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(path, _FILE | os.O_CLOEXEC, 0o666)
         try:
             locked = _wait(descriptor, fcntl.LOCK_EX, on_wait)
             if locked and not _is_at(descriptor, path):
@@ -103,7 +121,7 @@ def remove_if_free(path: Path) -> bool:
 @contextlib.contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int | None]:
     try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
     except OSError:
         yield None
         return

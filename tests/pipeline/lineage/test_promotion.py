@@ -13,7 +13,7 @@ from pipeline.lineage.movement import movement
 from pipeline.lineage.promotion import PRODUCTION, Outcome, Promotion, find_version, promote, rollback
 from pipeline.models import find_model
 from pipeline.storage.artifact import Link
-from pipeline.storage.locks import LockedError, exclusive
+from pipeline.storage.locks import LockedError, alone
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import MODELS, RUNS, Store
 from tests.pipeline.lineage.stores import WORDS, finished_run
@@ -274,7 +274,7 @@ def test_promote__and_rollback_hold_the_store_while_they_look(store: Store, monk
     move, tried = Registry.move, []
 
     def collecting(self: Registry, *arguments: object, **more: object) -> object:
-        with pytest.raises(LockedError), exclusive(store.root, 0):
+        with pytest.raises(LockedError), alone(store.root, 0):
             raise AssertionError("gc could have removed what is being promoted")
         tried.append(True)
         return move(self, *arguments, **more)
@@ -284,5 +284,5 @@ def test_promote__and_rollback_hold_the_store_while_they_look(store: Store, monk
         promote(store, NAME, str(number), limits=ANYTHING)
     rollback(store, NAME)
     assert len(tried) == 3
-    with exclusive(store.root, 0):
+    with alone(store.root, 0):
         assert Registry(store).aliases(NAME)[PRODUCTION] == 1

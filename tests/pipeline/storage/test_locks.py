@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.events import Event, RunWaits, listening
-from pipeline.storage.locks import LockedError, exclusive, is_locked, lock_path, making, remove_if_free, using
+from pipeline.storage.locks import OF_STORE, LockedError, alone, exclusive, is_locked, lock_path, making, remove_if_free, using
 
 FORK = multiprocessing.get_context("fork")
 
@@ -108,27 +108,30 @@ def hold(directory: Path, held: "multiprocessing.synchronize.Event") -> None:
         time.sleep(60)
 
 
-def test_exclusive__is_refused_while_somebody_uses_the_directory_and_given_when_that_is_killed(tmp_path) -> None:
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_alone__is_refused_while_somebody_uses_the_store_and_given_when_that_is_killed(is_writable: bool, tmp_path) -> None:
+    if not is_writable:
+        (tmp_path / OF_STORE).mkdir()  # where no file can be opened
     held = FORK.Event()
     user = FORK.Process(target=hold, args=(tmp_path, held))
     user.start()
     held.wait()
     with using(tmp_path) as locked:
         assert locked
-    with pytest.raises(LockedError), exclusive(tmp_path, 0.2):
+    with pytest.raises(LockedError), alone(tmp_path, 0.2):
         pass
     os.kill(user.pid, signal.SIGKILL)
     user.join()
-    with exclusive(tmp_path, 0.0) as locked:
-        assert locked
+    with alone(tmp_path, 0.0):
         assert is_locked(tmp_path)
+        assert bool(is_locked(tmp_path / OF_STORE)) is is_writable
     assert is_locked(tmp_path) is False
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [OF_STORE]
 
 
 def test_using__waits_for_who_has_it_alone_and_says_so(tmp_path) -> None:
     events: list[Event] = []
-    collector = exclusive(tmp_path, 0.0)
+    collector = alone(tmp_path, 0.0)
     collector.__enter__()
 
     def hear(event: Event) -> None:
@@ -160,4 +163,4 @@ def test_locks__on_a_file_system_without_them_everything_goes_on(number: int, tm
     with making(target, tell_nothing), making(target, tell_nothing), using(tmp_path) as one, exclusive(tmp_path, 0.0) as other:
         assert (one, other) == (False, False)
     assert is_locked(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [OF_STORE]

@@ -1,4 +1,4 @@
-"""Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent. The only module that creates, renames or removes in a store.
+"""Where artifacts live: `<store>/<stage>/<key>/`, each whole or absent.
 
 What a run leaves is in `<store>/runs/<run>/`: its journal grows line by line while it goes on, and its record is written in one step at the
 end. A directory there without a record is of a run that goes on, or did not finish. Models are in `<store>/models/`: see `registry.py`.
@@ -173,7 +173,7 @@ class Store:
     def commit(self, working: Path, manifest: Manifest) -> Artifact:
         """Turn a working directory into the artifact of its manifest, in one step.
 
-        When another writer was first, its artifact stands (it has the same bytes) and this one is dropped.
+        When another writer was first, its artifact stands and this one is dropped: on one type of CPU they have the same bytes.
         """
         target = self._directory(manifest.stage, manifest.key)
         (working / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

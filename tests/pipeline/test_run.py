@@ -21,8 +21,9 @@ from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted, listening
 from pipeline.run import Run, evaluate_model
 from pipeline.storage.artifact import Artifact
+from pipeline.storage.locks import alone
 from pipeline.storage.schemas import PAIRS, PHRASES, VOCABULARY, VOCABULARY_FILE
-from pipeline.storage.store import RUNS
+from pipeline.storage.store import RUNS, Store
 from pipeline.storage.tables import read_table
 from pipeline.workers import DaskWorkers, InPlace
 from tests.conftest import sample_lines
@@ -384,6 +385,14 @@ def test_run__keeps_finished_steps_when_a_later_one_fails(text: Path, tmp_path: 
     again = walk(configured(text), tmp_path, InPlace(), "vocabulary")
     assert reused(again) == {"snapshot": (1, 1), "tokenize": (1, 1), "vocabulary": (0, 1)}
     assert list(tmp_path.glob("*/.*")) == []
+
+
+def test_run__that_is_refused_holds_nothing(text: Path, tmp_path: Path) -> None:
+    """An error keeps what it came from alive for as long as somebody keeps the error."""
+    with pytest.raises(InputError) as caught:
+        Run(configured(text.with_name("nowhere.txt")), Store(tmp_path), InPlace())
+    with alone(tmp_path, 0.0):
+        assert "nowhere.txt" in str(caught.value)
 
 
 @pytest.mark.parametrize("processes", [0, 1])

@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from pipeline.configuration import Configuration
+from pipeline.configuration import Configuration, Section
 
 ROOT = Path(__file__).parents[1]
 
@@ -233,14 +231,12 @@ def configuration_defaults() -> str:
     """The defaults as TOML, with the meaning of every key."""
     lines = ["```toml"]
     top = Configuration()
-    for name, field in Configuration.model_fields.items():
-        value = getattr(top, name)
-        if isinstance(value, BaseModel):
-            lines += ["", f"[{name}]"]
-            for key, inner in type(value).model_fields.items():
-                lines.append(_entry(key, getattr(value, key), inner.description or ""))
+    for name, value in top:
+        if isinstance(value, Section):
+            meanings = value.meanings()
+            lines += ["", f"[{name}]", *(_entry(key, one, meanings[key]) for key, one in value)]
         else:
-            lines.append(_entry(name, value, field.description or ""))
+            lines.append(_entry(name, value, top.meanings()[name]))
     return "\n".join([*lines, "```"])
 
 

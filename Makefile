@@ -47,6 +47,7 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS)
 	$(BIN)/python -m benchmarks.against_gensim $(CORPUS) --dimensions 300 --epochs 1
 	$(BIN)/python -m benchmarks.models $(CORPUS)
+	$(BIN)/python -m benchmarks.models $(CORPUS) --speed
 	$(BIN)/python -m benchmarks.shards $(CORPUS)
 	$(BIN)/python -m benchmarks.inputs $(CORPUS)
 	$(BIN)/python -m benchmarks.lineage_questions $(CORPUS)

@@ -1,6 +1,7 @@
-"""Every model and loss on the same pairs and counts, beside gensim where it has the model; writes one JSON file.
+"""Every model and loss on the same pairs and counts, beside gensim where it has the model.
 
-    python -m benchmarks.models /data/text.txt.xz
+    python -m benchmarks.models /data/text.txt.xz           scores: results/models-TEXT.json
+    python -m benchmarks.models /data/text.txt.xz --speed   words a second, of fewer epochs: results/models_speed-TEXT.json
 
 For each seed all of ours, in reproducible and in shared mode where both exist, and gensim's, one after the other. Validated before a time
 counts: all vectors are finite, the analogies are above a floor, and both sides counted the same words. Reported are means of scores, and
@@ -55,13 +56,13 @@ GENSIM = {
     "CBOW, hierarchical softmax": CBOW | TREE,
     "CBOW as word2vec, hierarchical softmax": CBOW | TREE | {"rate": 0.05},
 }
-EPOCHS = 5
+EPOCHS, EPOCHS_OF_SPEED = 5, 2
 
 
-def train(text: Path, store: Path, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+def train(text: Path, store: Path, seed: int, epochs: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Train one model once; what is before it stays in the store."""
     configuration = parse_configuration(
-        {"corpus": {"paths": [str(text)]}, "pairs": {"seed": seed, "epochs": EPOCHS}, "train": {"seed": seed} | settings}
+        {"corpus": {"paths": [str(text)]}, "pairs": {"seed": seed, "epochs": epochs}, "train": {"seed": seed} | settings}
     )
     with DaskWorkers(configuration.cluster) as workers, Run(configuration, Store(store), workers) as run:
         for step in run.steps[:-1]:
@@ -80,8 +81,10 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--scratch", type=Path, default=ROOT / ".bench" / "models")
+    parser.add_argument("--speed", action="store_true", help="fewer epochs, and no models that have none")
     settings = parser.parse_args()
-    settings.threads, settings.dimensions, settings.epochs = 2, 100, EPOCHS
+    settings.threads, settings.dimensions, settings.epochs = 2, 100, EPOCHS_OF_SPEED if settings.speed else EPOCHS
+    ours = {name: model for name, model in OURS.items() if not settings.speed or model["model"] in ("skip_gram", "cbow")}
     python = gensim_python()
     shutil.rmtree(settings.scratch, ignore_errors=True)
     settings.scratch.mkdir(parents=True)
@@ -89,8 +92,8 @@ def main() -> None:
     runs, again = [], {}
     for seed in range(1, settings.seeds + 1):
         run: dict[str, Any] = {"seed": seed}
-        for name, model in OURS.items():
-            run[name] = train(text, store, seed, model)
+        for name, model in ours.items():
+            run[name] = train(text, store, seed, settings.epochs, model)
             if name in GENSIM:
                 theirs = run_gensim(python, text, settings.scratch, settings, seed, **GENSIM[name], **again)
                 again = {"tokenized": True}
@@ -99,7 +102,7 @@ def main() -> None:
                 run[f"gensim: {name}"] = {key: theirs[key] for key in ("train_s", "analogies", "wordsim353", "n_tokens")}
             print(json.dumps({name: run[name]}), flush=True)
         runs.append(run)
-    n_words = runs[0][f"gensim: {next(iter(GENSIM))}"]["n_tokens"] * EPOCHS
+    n_words = runs[0][f"gensim: {next(iter(GENSIM))}"]["n_tokens"] * settings.epochs
     names = [name for name in runs[0] if name != "seed"]
     figures = {
         name: {
@@ -110,12 +113,12 @@ def main() -> None:
         }
         for name in names
     }
-    for name in OURS:
+    for name in ours:
         peer = f"gensim: {name.removesuffix(', shared')}"
         if peer in names:
             figures[name]["to gensim"] = round(statistics.median(run[peer]["train_s"] / run[name]["train_s"] for run in runs), 2)
     result = {
-        "benchmark": "the whole family: 100 dimensions, window 5 (counts: 10), 5 epochs (GloVe: 25), defaults otherwise",
+        "benchmark": f"the whole family: 100 dimensions, window 5 (counts: 10), {settings.epochs} epochs (GloVe: 25), defaults otherwise",
         "corpus": settings.corpus.name,
         "seeds": settings.seeds,
         "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
@@ -124,7 +127,8 @@ def main() -> None:
         "figures": figures,
         "runs": runs,
     }
-    target = ROOT / "benchmarks" / "results" / f"models-{settings.corpus.name.split('.')[0]}.json"
+    kind = "models_speed" if settings.speed else "models"
+    target = ROOT / "benchmarks" / "results" / f"{kind}-{settings.corpus.name.split('.')[0]}.json"
     target.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
 

@@ -15,7 +15,8 @@ def results_table() -> str:
     for path in sorted((ROOT / "benchmarks" / "results").glob("against_gensim-*.json")):
         lines += _comparison(json.loads(path.read_text()))
     for path in sorted((ROOT / "benchmarks" / "results").glob("models-*.json")):
-        lines += _family(json.loads(path.read_text()))
+        speed = path.with_name(path.name.replace("models", "models_speed"))
+        lines += _family(json.loads(path.read_text()), json.loads(speed.read_text())["figures"] if speed.exists() else {})
     parts = {name: ROOT / "benchmarks" / "results" / f"{name}.json" for name in ("cooccurrence", "glove", "softmax")}
     if all(path.exists() for path in parts.values()):
         lines += _others(**{name: json.loads(path.read_text()) for name, path in parts.items()})
@@ -172,24 +173,26 @@ def _comparison(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _family(result: dict[str, Any]) -> list[str]:
-    """Every model and loss beside gensim's."""
+def _family(result: dict[str, Any], speed: dict[str, Any]) -> list[str]:
+    """Every model and loss beside gensim's; times are from a run of fewer epochs on a quiet machine."""
     figures = result["figures"]
     lines = [
         f"The whole family on `{result['corpus']}`: {result['benchmark'].removeprefix('the whole family: ')};",
-        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, medians of times, means of scores; commit `{result['versions']['commit']}`:",
+        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, means of scores, median speeds; commit `{result['versions']['commit']}`:",
         "",
-        "| | training, s | to gensim | analogies | gensim's | WordSim-353 | gensim's |",
+        "| | words/s | to gensim | analogies | gensim's | WordSim-353 | gensim's |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, found in figures.items():
         if name.startswith("gensim: "):
             continue
         peer = figures.get(f"gensim: {name.removesuffix(', shared')}")
-        faster = f"{found['to gensim']:.1f} times" if "to gensim" in found else ""
+        timed = speed.get(name, {})
+        words = f"{timed['words_per_s'] / 1e6:.2f} M" if timed else ""
+        faster = f"{timed['to gensim']:.1f} times" if "to gensim" in timed else ""
         theirs = (f"{peer['analogies']:.1%}", f"{peer['wordsim353']:.3f}") if peer else ("", "")
         scores = f"{found['analogies']:.1%} | {theirs[0]} | {found['wordsim353']:.3f} | {theirs[1]}"
-        lines.append(f"| {name} | {found['train_s']:.1f} | {faster} | {scores} |")
+        lines.append(f"| {name} | {words} | {faster} | {scores} |")
     return [*lines, ""]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import StoreError
 from pipeline.lineage.findings import Finding, Wrong
-from pipeline.storage.artifact import MANIFEST, Artifact, FileRecord, Manifest, key_of
+from pipeline.storage.artifact import MANIFEST, Artifact, FileRecord, Manifest
 from pipeline.storage.sealed import is_as_written
 from pipeline.storage.store import KEY_LETTERS, Store
 
@@ -61,18 +61,10 @@ def inspect(store: Store, directory: Path) -> Inspected:
     if not written:
         what = "it says the same, but is not spelt as it was written"
         findings.append(replace(blank, place=f"{place}/{MANIFEST}", file=MANIFEST, got=what))
-    key = _key_of(manifest)
-    if key != manifest.key:
-        findings.append(replace(blank, wrong=Wrong.KEY, got=manifest.key, expected=key))
+    if manifest.computed_key != manifest.key:
+        findings.append(replace(blank, wrong=Wrong.KEY, got=manifest.key, expected=manifest.computed_key))
     wrong_files, present = _inspect_files(place, directory, manifest)
     return Inspected(place, Artifact(directory, manifest), (*findings, *wrong_files), present)
-
-
-def _key_of(manifest: Manifest) -> str:
-    try:
-        return key_of(manifest.stage, manifest.stage_version, manifest.parameters, manifest.inputs)
-    except (TypeError, AttributeError) as error:
-        return f"none: {error}"
 
 
 def _inspect_files(place: str, directory: Path, manifest: Manifest) -> tuple[list[Finding], tuple[FileRecord, ...]]:

@@ -95,6 +95,14 @@ class Manifest:
         return digest_of([[file.name, file.sha256] for file in sorted(self.files, key=lambda file: file.name)])
 
     @property
+    def computed_key(self) -> str:
+        """The key that its parameters and inputs have: its own, unless somebody has changed one of them."""
+        try:
+            return key_of(self.stage, self.stage_version, self.parameters, self.inputs)
+        except RecursionError:  # nested some 400 deep, which JSON can read: no stage has such parameters
+            return ""
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all data files together."""
         return sum(file.size_bytes for file in self.files)

@@ -5,12 +5,11 @@ all of it is there. The same again sends what is still missing.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from pipeline.errors import SharedStoreError, StoreError
+from pipeline.errors import StoreError
 from pipeline.events import StepStarted, emit
 from pipeline.lineage.closure import closure
 from pipeline.lineage.references import Referent, links_of
@@ -19,6 +18,7 @@ from pipeline.progress import Progress
 from pipeline.storage.artifact import FileRecord, Link, Manifest
 from pipeline.storage.incoming import bring, conflict
 from pipeline.storage.locks import using
+from pipeline.storage.order import levels
 from pipeline.storage.registry import Registry, Version
 from pipeline.storage.shared import SharedStore, in_parallel
 from pipeline.storage.store import INCOMING, RUNS, Store
@@ -72,7 +72,7 @@ def _push(store: Store, shared: SharedStore, referent: Referent, *, partial: boo
     absent = [owned for sha256, owned in owners.items() if not present[sha256]]
     progress = _progress("push", f"{len(found.artifacts)} artifacts, {len(absent)} of {len(owners)} files", [file for _, file in absent])
     in_parallel(lambda owned: shared.send(*owned), absent, lambda owned, _: progress.advance(owned[1].size_bytes, 0))
-    for level in _levels([artifact.manifest for artifact in here]):
+    for level in levels([artifact.manifest for artifact in here], shared.url):
         in_parallel(shared.send_manifest, level)
     if referent.run:
         shared.send_run(referent.run)
@@ -169,30 +169,8 @@ def _manifests(store: Store, shared: SharedStore, links: Sequence[Link]) -> tupl
         found |= dict(zip(waiting, manifests, strict=True))
         inputs = (link for manifest in manifests if manifest for some in manifest.inputs.values() for link in some if not link.is_outside)
         waiting = {name: link for link in inputs if (name := (link.key, link.digest)) not in found}
-    try:
-        return [manifest for level in _levels([one for one in found.values() if one]) for manifest in level], tuple(missing)
-    except CycleError as error:
-        raise SharedStoreError(
-            "Artifacts in the shared store say that they were made from each other.",
-            where=shared.url,
-            got=" from ".join(manifest[:12] for manifest in error.args[1]),
-            remedy="Nothing of it was taken. Ask who pushed it.",
-        ) from error
-
-
-def _levels(manifests: Sequence[Manifest]) -> Iterator[list[Manifest]]:
-    """Artifacts whose inputs are all in earlier levels."""
-    by_key = {manifest.key: manifest for manifest in manifests}
-    inputs = {
-        manifest.key: [link.key for some in manifest.inputs.values() for link in some if link.key in by_key and not link.is_outside]
-        for manifest in manifests
-    }
-    sorter = TopologicalSorter(inputs)
-    sorter.prepare()
-    while sorter.is_active():
-        ready = sorter.get_ready()
-        yield [by_key[key] for key in ready]
-        sorter.done(*ready)
+    order = levels([one for one in found.values() if one], shared.url)
+    return [manifest for level in order for manifest in level], tuple(missing)
 
 
 def _refuse_missing(referent: Referent, missing: Sequence[Link], where: str, verb: str, *, partial: bool) -> None:

@@ -68,22 +68,36 @@ class ReadThrough:
         return tuple(brought.get(artifact.manifest.key, artifact) for artifact in artifacts)
 
     def describe(self, artifacts: Sequence[Artifact]) -> None:
-        """Keep the manifests of artifacts whose files are elsewhere, and of all that they were made from.
+        """Keep the manifests of artifacts whose files are elsewhere, and of all that they were made from; inputs first.
 
         Raises
         ------
+        SharedStoreError
+            When they say that they were made from each other; the shared store is not used any more then.
         StoreError
             When the store cannot be written.
         """
         manifests = [artifact.manifest for artifact in artifacts if not artifact.is_here]
+        if not manifests:
+            return
+        from pipeline.storage.order import levels
+
+        found: dict[str, Manifest] = {}
         while manifests:
-            for manifest in manifests:
-                known = self.store.described(manifest.stage, manifest.key)
-                if not known or known.manifest.digest != manifest.digest:
-                    self.store.describe(manifest)
+            found |= {manifest.key: manifest for manifest in manifests}
             links = [link for manifest in manifests for some in manifest.inputs.values() for link in some if not link.is_outside]
-            unknown = [link for link in {link.key: link for link in links}.values() if not self.store.described(link.stage, link.key)]
+            new = [link for link in {link.key: link for link in links}.values() if link.key not in found]
+            unknown = [link for link in new if not self.store.described(link.stage, link.key)]
             manifests = [manifest for manifest in self._manifests(unknown) if manifest]
+        try:
+            order = levels(list(found.values()), self.url)
+        except SharedStoreError as error:
+            self._give_up(error)
+            raise
+        for manifest in (manifest for level in order for manifest in level):
+            known = self.store.described(manifest.stage, manifest.key)
+            if not known or known.manifest.digest != manifest.digest:
+                self.store.describe(manifest)
 
     def _elsewhere(self, stage: str, keys: Sequence[str]) -> dict[str, Artifact]:
         links = [self._of_keys(stage).get(key, []) for key in keys] if keys else []

@@ -5,7 +5,7 @@
     <url>/runs/<run>.json                           the record of a run, written after all of its manifests
 
 Two machines can make other bytes under one key (floats differ between types of CPUs): their manifests lie side by side. Nothing that comes
-from there is trusted: names are checked, files are compared with their digests.
+from there is trusted: names are checked, manifests are compared with their keys, files with their digests.
 """
 
 import contextlib
@@ -101,6 +101,8 @@ class SharedStore:
             found = Link(manifest.stage, manifest.key, manifest.digest)
             if found != Link(link.stage, link.key, link.digest):
                 raise ValueError(f"it is of {found.stage}/{found.key} with the digest {found.digest}")
+            if manifest.computed_key != manifest.key:  # else a run here would take it for what it asks for
+                raise ValueError("its key is not that of its parameters and inputs")
         except ValueError as error:
             raise self._wrong(name, str(error)) from error
         return manifest

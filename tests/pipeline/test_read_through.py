@@ -1,6 +1,7 @@
 """A shared store as a cache: what a colleague has made is reused by its manifests, and nothing that goes wrong there stops a run."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,12 +137,30 @@ def test_run__goes_on_without_a_store_that_does_not_answer(colleague, alone, s3_
         assert not any(record.n_shared for record in run.records)
 
 
-@pytest.mark.parametrize("how", ["object gone", "object with other bytes", "manifest of another", "all gone"])
+def forge_circle(root: Path, run: Run) -> None:
+    """A vocabulary that was made from tokens that were made from it, all with the keys of their parameters and inputs."""
+    vocabulary, tokens = (run.made[step][0].manifest for step in ("vocabulary", "tokenize"))
+    forged = replace(tokens, inputs={"words": (run.made["vocabulary"][0].link,)})
+    forged = replace(forged, key=forged.computed_key)
+    (name, links), *_ = vocabulary.inputs.items()
+    links = tuple(replace(link, key=forged.key) if link.digest == tokens.digest else link for link in links)
+    for manifest in (forged, replace(vocabulary, inputs=dict(vocabulary.inputs) | {name: links})):
+        assert manifest.key == manifest.computed_key
+        path = root / "manifests" / manifest.stage / manifest.key / f"{manifest.digest}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(manifest.to_json())
+
+
+FORGED = ("manifest of another", "manifest under the key of another", "made from each other")
+
+
+@pytest.mark.parametrize("how", ["object gone", "object with other bytes", *FORGED, "all gone"])
 def test_run__builds_what_the_shared_store_only_says_that_it_has(how: str, colleague, alone, tmp_path) -> None:
     store, run = colleague
     shared, root = SharedStore((tmp_path / "shared").as_uri()), tmp_path / "shared"
     push(store, shared, resolve(store, "vectors"))
     pairs = run.made["pairs"][0].manifest
+    path = root / "manifests" / "pairs" / pairs.key / f"{pairs.digest}.json"
     victim = root / "objects" / pairs.files[0].sha256[:2] / pairs.files[0].sha256
     heard: list[Event] = []
 
@@ -153,15 +172,19 @@ def test_run__builds_what_the_shared_store_only_says_that_it_has(how: str, colle
                 victim.write_bytes(victim.read_bytes()[:-1] + b"!")
             case "manifest of another":
                 train = run.made["train"][0].manifest
-                (root / "manifests" / "pairs" / pairs.key / f"{pairs.digest}.json").write_text(train.to_json())
+                path.write_text(train.to_json())
+            case "manifest under the key of another":
+                path.write_text(replace(pairs, parameters=pairs.parameters | {"window": 2}).to_json())
+            case "made from each other":
+                forge_circle(root, run)
             case "all gone":
                 shutil.rmtree(root)
 
-    if how == "manifest of another":  # which a run that has begun has read already
+    if how in FORGED:  # which a run that has begun has read already
         damage()
     with listening(heard.append), Run(changed(run, shared.url), Store(tmp_path / "other"), InPlace()) as mine:
         for step in mine.steps:
-            if step.name == "pairs" and how != "manifest of another":
+            if step.name == "pairs" and how not in FORGED:
                 damage()
             mine.perform(step)
     mine.finish("a test")

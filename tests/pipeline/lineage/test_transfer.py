@@ -364,6 +364,14 @@ def hostile(place: Place, run: Run, how: str) -> None:
             rewritten(place, record, lambda fields: fields.update(started_by="\ud800"))
         case "no JSON":
             place.write(of_train, [b"[" * 100_000])
+        case "manifest under the key of another":
+            evil = replace(train, parameters=train.parameters | {"seed": 7})
+            place.write(of_train, [evil.to_json().encode()])
+        case "parameters without end":
+            deep: dict = {}
+            for _ in range(600):
+                deep = {"a": deep}
+            place.write(of_train, [replace(train, parameters=deep).to_json().encode()])
         case "a file twice":
             evil = replace(train, files=(*train.files, train.files[0]))
             place.write(f"manifests/train/{train.key}/{evil.digest}.json", [evil.to_json().encode()])
@@ -386,6 +394,8 @@ HOSTILE = [
     "a text that no file can have",
     "no JSON",
     "a file twice",
+    "manifest under the key of another",
+    "parameters without end",
 ]
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,7 @@ class Events:
     Parameters
     ----------
     run
-        The run; read when an event is made, never changed.
+        The run; of which only what never changes is read, because events are made in a thread of their own.
     started_by
         Who or what started it.
     """
@@ -86,10 +86,10 @@ class Events:
         step: Step,
         reads: Iterable[Artifact],
         record: StepRecord | None = None,
+        made: Sequence[Artifact] = (),
         error: BaseException | None = None,
     ) -> RunEvent:
-        """A step began, or ended: with a record of what became of it, or with an error."""
-        made = self.run.made[step.name] if record else ()
+        """A step began, or ended: with a record of what became of it and what it made, or with an error."""
         links = [artifact.link for artifact in reads]
         links += [link for artifact in made for some in artifact.manifest.inputs.values() for link in some]
         tags = {"run": self.run.id, "stage": f"{step.stage.name} {step.stage.version}"}

@@ -24,7 +24,6 @@ from pipeline.storage.artifact import Artifact
 
 SECONDS_TO_END = 5.0  # how long a finished run waits
 SECONDS_TO_BREAK_OFF = 1.0  # how long one that is interrupted does
-LARGEST_BACKLOG = 1000  # events that wait; a run has two for each step
 FAILURES_TO_GIVE_UP = 3
 
 
@@ -96,15 +95,15 @@ class Report:
     def _end_step(self, state: RunState, step: Step, record: StepRecord | None, error: BaseException | None = None) -> None:
         at = datetime.fromisoformat(record.ended) if record else datetime.now(UTC)
         self._under_way.pop(step.name, None)
-        self._tell(partial(self._events.of_step, state, at, step, self._read_by(step), record, error))
+        made = self._run.made[step.name] if record else ()  # now: a run that loses its shared store begins anew
+        self._tell(partial(self._events.of_step, state, at, step, self._read_by(step), record, made, error))
 
     def _read_by(self, step: Step) -> tuple[Artifact, ...]:
         return tuple(artifact for earlier in step.reads.values() for artifact in self._run.made.get(earlier, ()))
 
     def _tell(self, make: Callable[[], RunEvent]) -> None:
         self._n_told += 1
-        if self._queue.qsize() < LARGEST_BACKLOG:
-            self._queue.put(make)
+        self._queue.put(make)
 
     def _send_all(self) -> None:
         n_failed = 0  # in a row
@@ -117,12 +116,21 @@ class Report:
                 n_failed = 0
             except Exception as error:  # whatever the client, or its backend, finds wrong
                 n_failed += 1
-                self._problem = self._problem or f"{type(error).__name__}: {redacted(str(error)).partition(chr(10))[0]}"
-        self._client.close(SECONDS_TO_END)
+                self._remember(error)
+        try:
+            self._client.close(SECONDS_TO_END)
+        except Exception as error:  # as above; some clients send only now
+            self._remember(error)
+
+    def _remember(self, error: Exception) -> None:
+        self._problem = self._problem or f"{type(error).__name__}: {redacted(str(error)).partition(chr(10))[0]}"
 
     def _warn(self, at_end: bool = False) -> None:
         """Once, from the thread that computes: a display hears no other. At the end it is known how much is missing."""
         if self._problem and not self._warned:
             self._warned = True
-            missing = f"{self._n_told - self._n_sent} of {self._n_told} events" if at_end else "all"
-            emit(RunWarned(f"OpenLineage is not told {missing} of this run: {self._problem}"))
+            n_missing = self._n_told - self._n_sent
+            missing = f"is not told {n_missing} of {self._n_told} events" if at_end else "is not told all"
+            if at_end and not n_missing:  # the client took them all, and may have kept them to itself
+                missing = "may not be told all"
+            emit(RunWarned(f"OpenLineage {missing} of this run: {self._problem}"))

@@ -2,20 +2,20 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import StoreError
 from pipeline.lineage.findings import Finding, Wrong
-from pipeline.storage.artifact import MANIFEST, Artifact, FileRecord, Manifest
+from pipeline.storage.artifact import MANIFEST, Artifact, FileRecord, Link, Manifest
 from pipeline.storage.sealed import is_as_written
-from pipeline.storage.store import KEY_LETTERS, Store
+from pipeline.storage.store import KEY_LETTERS, SHARED, Store
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """One artifact."""
+    """One artifact, or only its manifest: when its files are in the shared store, the place begins with `shared/`."""
 
     place: str  # its directory below the store
     artifact: Artifact | None  # None when its manifest cannot be used, or it is not its own
@@ -26,6 +26,15 @@ class Inspected:
     def name(self) -> str:
         """How people call it."""
         return short(self.place)
+
+
+Artifacts = Mapping[str, Inspected]  # by place
+
+
+def named(artifacts: Artifacts, link: Link) -> Inspected | None:
+    """The artifact that a link names, whatever its bytes: itself, else its manifest."""
+    place = place_of(link.stage, link.key)
+    return artifacts.get(place) or artifacts.get(f"{SHARED}/{place}")
 
 
 def short(place: str) -> str:
@@ -40,9 +49,10 @@ def place_of(stage: str, key: str) -> str:
 
 
 def inspect(store: Store, directory: Path) -> Inspected:
-    """Everything that is wrong with an artifact but for the bytes of its files."""
+    """Everything that is wrong with an artifact but for the bytes of its files; of one that is elsewhere, with its manifest."""
     place = store.place_of(directory)
     blank = Finding(Wrong.MANIFEST, place, short(place))
+    is_here = not place.startswith(f"{SHARED}/")
     for path in (directory.parent, directory, directory / MANIFEST):
         if path.is_symlink():
             return Inspected(place, None, (replace(blank, wrong=Wrong.LINK, place=store.place_of(path), got=_target(path)),))
@@ -54,7 +64,7 @@ def inspect(store: Store, directory: Path) -> Inspected:
     except (StoreError, OSError, ValueError) as error:
         got = error.details["got"].removeprefix("ValueError: ") if isinstance(error, StoreError) else str(error)
         return Inspected(place, None, (replace(blank, place=f"{place}/{MANIFEST}", file=MANIFEST, got=got),))
-    own = place_of(manifest.stage, manifest.key)
+    own = ("" if is_here else f"{SHARED}/") + place_of(manifest.stage, manifest.key)
     if own != place:
         return Inspected(place, None, (replace(blank, wrong=Wrong.PLACE, got=own, expected=place),))
     findings = []
@@ -63,8 +73,8 @@ def inspect(store: Store, directory: Path) -> Inspected:
         findings.append(replace(blank, place=f"{place}/{MANIFEST}", file=MANIFEST, got=what))
     if manifest.computed_key != manifest.key:
         findings.append(replace(blank, wrong=Wrong.KEY, got=manifest.key, expected=manifest.computed_key))
-    wrong_files, present = _inspect_files(place, directory, manifest)
-    return Inspected(place, Artifact(directory, manifest), (*findings, *wrong_files), present)
+    wrong_files, present = _inspect_files(place, directory, manifest) if is_here else ([], ())
+    return Inspected(place, Artifact(directory, manifest, is_here), (*findings, *wrong_files), present)
 
 
 def _inspect_files(place: str, directory: Path, manifest: Manifest) -> tuple[list[Finding], tuple[FileRecord, ...]]:

@@ -1,4 +1,4 @@
-"""What can be wrong with what is beside the artifacts of a store: records of runs, versions of models, aliases, checkpoints."""
+"""What can be wrong with what is beside the artifacts of a store: records of runs, versions of models, aliases, pins, checkpoints."""
 
 import contextlib
 import stat
@@ -9,14 +9,12 @@ from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.lineage.findings import Finding, Wrong
-from pipeline.lineage.inspection import Inspected, entries, place_of, short
+from pipeline.lineage.inspection import Artifacts, entries, named, place_of, short
 from pipeline.lineage.references import links_of
-from pipeline.storage.artifact import MANIFEST, Link
+from pipeline.storage.artifact import Link
 from pipeline.storage.checkpoints import STATE, read_checkpoint
 from pipeline.storage.sealed import is_as_written
-from pipeline.storage.store import CHECKPOINTS, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
-
-Artifacts = Mapping[str, Inspected]  # by place
+from pipeline.storage.store import CHECKPOINTS, KEPT, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,7 @@ def check_records(store: Store, paths: list[Path], artifacts: Artifacts) -> Chec
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             got = [f"a record of another form: {type(error).__name__}: {error}"]
         findings += [Finding(Wrong.REFERENCE, store.place_of(path), got=one) for one in got]
-    gone = [place for place in sorted(forgotten) if not (store.root / SHARED / place / MANIFEST).exists()]
-    return Checked(len(paths), tuple(findings), tuple(gone))
+    return Checked(len(paths), tuple(findings), tuple(sorted(forgotten)))
 
 
 def check_checkpoints(store: Store) -> list[Finding]:
@@ -79,13 +76,12 @@ def check_checkpoints(store: Store) -> list[Finding]:
 
 def _difference(link: Link, artifacts: Artifacts) -> str | None:
     """What is in the place of an artifact; empty when it is there as it is named, None when nothing is."""
-    place = place_of(link.stage, link.key)
-    found = artifacts.get(place)
+    found = named(artifacts, link)
     if found is None:
         return None
     if found.artifact is None or found.artifact.manifest.digest == link.digest:  # what is wrong there is said there
         return ""
-    return f"{short(place)} with the digest {link.digest[:16]}, but it has {found.artifact.manifest.digest[:16]}"
+    return f"{found.name} with the digest {link.digest[:16]}, but it has {found.artifact.manifest.digest[:16]}"
 
 
 def _check_run(path: Path, content: dict[str, Any], artifacts: Artifacts, forgotten: set[str]) -> Iterator[str]:
@@ -132,4 +128,14 @@ def _check_move(path: Path, content: dict[str, Any], artifacts: Artifacts, forgo
         yield "a move after one that is missing"
 
 
-_CHECKS = {(RUNS, RECORD): _check_run, (MODELS, "versions"): _check_version, (MODELS, "aliases"): _check_move}
+def _check_pin(path: Path, content: dict[str, Any], artifacts: Artifacts, forgotten: set[str]) -> Iterator[str]:
+    """What is kept has not gone by itself."""
+    for link in [Link(**link) for link in content["links"]]:
+        different = _difference(link, artifacts)
+        if different is None:
+            yield f"{short(place_of(link.stage, link.key))}, which is no longer in the store"
+        elif different:
+            yield different
+
+
+_CHECKS = {(RUNS, RECORD): _check_run, (MODELS, "versions"): _check_version, (MODELS, "aliases"): _check_move, (KEPT, RECORD): _check_pin}

@@ -1,24 +1,24 @@
 """Whether what is in a store is still what was made: every byte, every manifest, and the chain of digests from one artifact to the next.
 
 Nothing is written. What cannot be found out: that somebody has changed files and then written manifests and records anew, with the right
-digests everywhere. Journals of runs and Prefect's database are not looked at, nor is what came from outside of the store, nor what is in
-the shared store only.
+digests everywhere. Journals of runs and Prefect's database are not looked at, nor is what came from outside of the store. Of artifacts
+whose files are in the shared store only the manifests are looked at; their files are compared with their digests when they are fetched.
 """
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.errors import StoreError, UsageError
+from pipeline.errors import UsageError
 from pipeline.lineage.findings import Finding, Wrong
 from pipeline.lineage.hashing import Examined, Examiner, OnProgress, Recorded
-from pipeline.lineage.inspection import Inspected, inspect, place_of, short
+from pipeline.lineage.inspection import Artifacts, Inspected, inspect, named, place_of, short
 from pipeline.lineage.records import Checked, check_checkpoints, check_records, record_paths
 from pipeline.lineage.references import Referent, links_of, resolve
 from pipeline.storage.artifact import MANIFEST, Link, can_be_called
-from pipeline.storage.store import KEY_LETTERS, MODELS, NO_STAGES, RECORD, RUNS, Store
+from pipeline.storage.store import KEY_LETTERS, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Verification:
     n_files: int
     n_bytes: int  # that were read and hashed
     n_records: int  # of runs, versions, aliases ...
+    n_elsewhere: int  # artifacts of which only the manifests are here, and were looked at; not among `n_artifacts`
     n_outside: int  # inputs from outside of the store, which were not looked at
     forgotten: tuple[str, ...]  # places of artifacts that records of runs name, and that were removed since: no mistake
     findings: tuple[Finding, ...]  # by place
@@ -53,8 +54,7 @@ def verify(store: Store, reference: str = "", on_progress: OnProgress = lambda d
     artifacts: dict[str, Inspected] = {}
     findings = list(_follow(store, referent.links, artifacts))
     of_run = [link for step in referent.run["steps"] for link in links_of(step)] if referent.run else []
-    there = [link for link in of_run if can_be_called(link.stage, link.key) and (store.root / place_of(link.stage, link.key)).exists()]
-    findings += _follow(store, there, artifacts)
+    findings += _follow(store, [link for link in of_run if _directory(store, link)], artifacts)
     checked = check_records(store, _paths_of(store, referent), artifacts)
     return _verified(referent.name, started, artifacts, [*findings, *checked.findings], checked, Examiner(_threads(n_threads), on_progress))
 
@@ -64,14 +64,14 @@ def verify_all(store: Store, on_progress: OnProgress = lambda done, total: None,
     started = time.monotonic()
     artifacts: dict[str, Inspected] = {}
     findings = []
-    for path in sorted(store.root.glob("[!.]*")):
-        if path.is_symlink() and path.name not in NO_STAGES:
-            findings.append(Finding(Wrong.LINK, path.name, got=f"a link to {path.readlink()}"))
-        elif path.name not in NO_STAGES:
-            found = [inspect(store, directory) for directory in _directories(path)]
+    for path in _stages(store):
+        if path.is_symlink():
+            findings.append(Finding(Wrong.LINK, store.place_of(path), got=f"a link to {path.readlink()}"))
+        else:
+            found = [inspect(store, directory) for directory in _directories(store, path)]
             artifacts |= {one.place: one for one in found}
     for inspected in artifacts.values():
-        findings += _check_inputs(store, inspected, artifacts)
+        findings += _check_inputs(inspected, artifacts)
     paths, links = record_paths(store)
     checked = check_records(store, paths, artifacts)
     findings += [*links, *checked.findings, *check_checkpoints(store)]
@@ -81,12 +81,31 @@ def verify_all(store: Store, on_progress: OnProgress = lambda done, total: None,
     return replace(done, findings=there)
 
 
-def _directories(stage: Path) -> Iterator[Path]:
-    """Whatever is, or was, an artifact of a stage: what is called like one, or has a manifest."""
+def _stages(store: Store) -> Iterator[Path]:
+    """The directories of all stages, here and of what is elsewhere; and links in their place."""
+    yield from (path for path in sorted(store.root.glob("[!.]*")) if path.name not in NO_STAGES)
+    shared = store.root / SHARED
+    yield from [shared] if shared.is_symlink() else sorted(shared.glob("[!.]*"))
+
+
+def _directories(store: Store, stage: Path) -> Iterator[Path]:
+    """Whatever is, or was, an artifact of a stage: what is called like one, or has a manifest.
+
+    In `shared/` a run that is killed may leave a directory without one, which is nothing then.
+    """
+    is_here = stage.parent == store.root
     for path in sorted(stage.glob("[!.]*")):
         is_key = len(path.name) == KEY_LETTERS and not path.name.strip("0123456789abcdef")
-        if is_key or os.path.lexists(path / MANIFEST):
+        if (is_here and is_key) or os.path.lexists(path / MANIFEST):
             yield path
+
+
+def _directory(store: Store, link: Link) -> Path | None:
+    """Where an artifact is, or its manifest when its files are in the shared store only; None when it is gone."""
+    if not can_be_called(link.stage, link.key):
+        return None
+    here, elsewhere = (above / place_of(link.stage, link.key) for above in (store.root, store.root / SHARED))
+    return here if os.path.lexists(here) else elsewhere if os.path.lexists(elsewhere / MANIFEST) else None
 
 
 def _newest(store: Store) -> str:
@@ -103,49 +122,42 @@ def _newest(store: Store) -> str:
 
 def _follow(store: Store, links: Iterable[Link], artifacts: dict[str, Inspected]) -> Iterator[Finding]:
     """Inspect artifacts and all that they were made from; what is wrong between them."""
-    waiting = [(link, "") for link in links]
+    waiting = [(link, False) for link in links]
     made: list[Inspected] = []
     while waiting:
-        link, maker = waiting.pop()
-        place = place_of(link.stage, link.key)
-        if link.is_outside or place in artifacts:
+        link, is_input = waiting.pop()
+        if link.is_outside or named(artifacts, link):
             continue
-        if not can_be_called(link.stage, link.key) or not os.path.lexists(store.root / place):
-            if not maker:  # otherwise it is an input, and found missing below
+        directory = _directory(store, link)
+        if directory is None:
+            if not is_input:  # which is found missing below
+                place = place_of(link.stage, link.key)
                 yield Finding(Wrong.GONE, place, short(place), expected=f"the digest {link.digest[:16]}")
             continue
-        artifacts[place] = inspect(store, store.root / place)
-        made.append(artifacts[place])
-        artifact = artifacts[place].artifact
-        waiting += [(one, place) for some in artifact.manifest.inputs.values() for one in some] if artifact else []
+        inspected = inspect(store, directory)
+        artifacts[inspected.place] = inspected
+        made.append(inspected)
+        artifact = inspected.artifact
+        waiting += [(one, True) for some in artifact.manifest.inputs.values() for one in some] if artifact else []
     for inspected in made:
-        yield from _check_inputs(store, inspected, artifacts)
+        yield from _check_inputs(inspected, artifacts)
 
 
-def _check_inputs(store: Store, inspected: Inspected, artifacts: Mapping[str, Inspected]) -> Iterator[Finding]:
+def _check_inputs(inspected: Inspected, artifacts: Artifacts) -> Iterator[Finding]:
     """Whether the inputs of an artifact are there, with the bytes that were used."""
     if inspected.artifact is None:
         return
     for name, links in inspected.artifact.manifest.inputs.items():
         for link in links:
-            found = artifacts.get(place_of(link.stage, link.key))
-            if link.is_outside or (found is None and _is_elsewhere(store, link)):
+            if link.is_outside:
                 continue
+            found = named(artifacts, link)
             wrong = Finding(Wrong.INPUT_GONE, inspected.place, inspected.name, "", f"no {short(place_of(link.stage, link.key))}", name)
             if found is None:
                 yield wrong
             elif found.artifact and found.artifact.manifest.digest != link.digest:  # where there is none, that is said of it
                 got = f"{found.name} with the digest {found.artifact.manifest.digest[:16]}"
                 yield replace(wrong, wrong=Wrong.INPUT_OTHER, got=got, expected=f"as {name}: {link.digest[:16]}")
-
-
-def _is_elsewhere(store: Store, link: Link) -> bool:
-    """Whether an artifact is in the shared store, where its files are verified when they are fetched."""
-    try:
-        described = store.described(link.stage, link.key)
-    except StoreError:
-        return False
-    return described is not None and not described.is_here and described.manifest.digest == link.digest
 
 
 def _paths_of(store: Store, referent: Referent) -> list[Path]:
@@ -161,19 +173,21 @@ def _paths_of(store: Store, referent: Referent) -> list[Path]:
 
 
 def _verified(
-    name: str, started: float, artifacts: Mapping[str, Inspected], findings: list[Finding], checked: Checked, examiner: Examiner
+    name: str, started: float, artifacts: Artifacts, findings: list[Finding], checked: Checked, examiner: Examiner
 ) -> Verification:
     """Examine all files; then everything is known."""
     known = [(one.place, one.artifact, record) for one in artifacts.values() if one.artifact for record in one.present]
     files = [Recorded(place, artifact.path(record.name), record, artifact.manifest) for place, artifact, record in known]
     examined = examiner.examine(files)
     findings = [*findings, *(found for one in artifacts.values() for found in one.findings), *_of_files(files, examined)]
+    elsewhere = [place.removeprefix(f"{SHARED}/") for place in artifacts if place.startswith(f"{SHARED}/")]
     return Verification(
         name,
-        len(artifacts),
+        len(artifacts) - len(elsewhere),
         len(files),
         sum(one.n_bytes for one in examined),
         checked.n_records,
+        sum(place not in artifacts for place in elsewhere),  # what is there and here too is counted above
         len({(link.stage, link.digest) for link in _outside(artifacts)}),
         checked.forgotten,
         tuple(sorted(findings, key=lambda found: (found.place, found.wrong, found.got))),
@@ -191,13 +205,13 @@ def _of_files(files: list[Recorded], examined: list[Examined]) -> Iterator[Findi
             yield one.finding
 
 
-def _outside(artifacts: Mapping[str, Inspected]) -> Iterator[Link]:
+def _outside(artifacts: Artifacts) -> Iterator[Link]:
     manifests = [one.artifact.manifest for one in artifacts.values() if one.artifact]
     return (link for manifest in manifests for some in manifest.inputs.values() for link in some if link.is_outside)
 
 
 def _directory_of(found: Finding) -> str:
-    return "/".join(found.place.split("/")[:2])
+    return "/".join(found.place.split("/")[: 3 if found.place.startswith(f"{SHARED}/") else 2])
 
 
 def _threads(n_threads: int) -> int:

@@ -13,18 +13,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.configuration_file import parse_configuration
 from pipeline.errors import UsageError
 from pipeline.journal import JOURNAL
 from pipeline.lineage.findings import Wrong
+from pipeline.lineage.references import resolve
+from pipeline.lineage.retention import keep
+from pipeline.lineage.transfer import push
 from pipeline.lineage.verification import verify, verify_all
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Artifact, Link, Manifest
 from pipeline.storage.registry import Registry
 from pipeline.storage.schemas import VOCABULARY
 from pipeline.storage.sealed import checksum_of, sealed
+from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import CHECKPOINTS, Store
 from pipeline.storage.tables import write_table
 from tests.pipeline.lineage.stores import finished_run
+from tests.pipeline.small_runs import walk
 
 PHRASES = {"phrases__thresholds": [1.0], "phrases__min_count": 2}
 
@@ -41,9 +47,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Run]:
     return store, run
 
 
-def save(directory: Path) -> None:
-    """A file of a checkpoint."""
-    (directory / "input.npy").write_bytes(b"1" * 999)
+@pytest.fixture(scope="module")
+def borrowed(finished: tuple[Store, Run], tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store whose run has reused everything from a shared one, so that most of it is here by its manifests only; and a pin."""
+    directory = tmp_path_factory.mktemp("borrowed")
+    shared = SharedStore((directory / "shared").as_uri())
+    push(finished[0], shared, resolve(finished[0], "vectors"))
+    values = finished[1].configuration.model_dump(mode="json")
+    values["store"]["shared"] = shared.url
+    store = Store(directory / "store")
+    walk(parse_configuration(values), store.root).finish("a test")
+    keep(store, "vectors@1", "published")
+    return store
 
 
 @pytest.fixture
@@ -85,9 +100,9 @@ def test_verify__of_a_store_as_it_was_made_finds_nothing_and_has_looked_at_every
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_verify__finds_and_names_any_flipped_byte(finished, data: st.DataObject) -> None:
-    """In data, manifests, records, registers, digests and checkpoints."""
-    store, _ = finished
+def test_verify__finds_and_names_any_flipped_byte(finished, borrowed, data: st.DataObject) -> None:
+    """In data, manifests, records, registers, pins, digests and checkpoints."""
+    store = data.draw(st.sampled_from([finished[0], borrowed]))
     path = data.draw(st.sampled_from(own_files(store.root)))
     content = path.read_bytes()
     place, bits = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(1, 255))
@@ -114,6 +129,30 @@ def test_verify__finds_and_names_any_file_that_is_gone_or_cut_off(finished, data
         path.write_bytes(content)
     assert store.root / found.place == path
     assert found.wrong in ({Wrong.OTHER_BYTES, Wrong.MANIFEST} if is_cut else {Wrong.MISSING_FILE, Wrong.NO_MANIFEST})
+
+
+def test_verify__looks_at_manifests_whose_files_are_in_the_shared_store(borrowed) -> None:
+    """Edited, or gone while something that is here was made from it, directly or not."""
+    paths = sorted(borrowed.root.glob(f"shared/*/*/{MANIFEST}"))
+    here = {path.parent.name for path in borrowed.root.glob(f"[!.]*/*/{MANIFEST}")}
+    only = [path for path in paths if path.parent.name not in here]
+    assert {path.parents[1].name for path in only} == {"snapshot", "tokenize", "phrases", "vocabulary", "pairs"}
+    for done in (verify_all(borrowed), verify(borrowed)):
+        assert (done.findings, done.n_artifacts, done.n_elsewhere) == ((), 2, len(only))
+    for path in only:
+        content, stage, key = path.read_bytes(), path.parents[1].name, path.parent.name
+        try:
+            rewrite(path, parameters={"another": 1})
+            for done in (verify_all(borrowed), verify(borrowed)):
+                assert [(found.wrong, borrowed.root / found.place) for found in done.findings] == [(Wrong.KEY, path.parent)]
+            path.unlink()
+            for done in (verify_all(borrowed), verify(borrowed)):
+                assert {(found.wrong, found.got) for found in done.findings} == (
+                    set() if stage == "snapshot" else {(Wrong.INPUT_GONE, f"no {stage}/{key[:12]}")}
+                )
+                assert done.forgotten == (f"{stage}/{key}",)
+        finally:
+            path.write_bytes(content)
 
 
 FIELDS = list(Manifest.__dataclass_fields__)
@@ -201,6 +240,13 @@ def built_anew(store: Store, run: Run) -> None:
     rewrite(artifact.path(MANIFEST), files=(record, *artifact.manifest.files[1:]))
 
 
+def kept_gone(store: Store, run: Run) -> None:
+    """Somebody has removed what somebody has asked to keep."""
+    snapshot = made(store, run, "snapshot")
+    keep(store, snapshot.manifest.key, "")
+    shutil.rmtree(snapshot.directory)
+
+
 def as_link(store: Store, path: Path) -> None:
     """The same things, elsewhere."""
     elsewhere = store.root.with_name("elsewhere")
@@ -262,6 +308,11 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[Wrong, str, str]]]] = {
     "another table": (other_table, [(Wrong.TABLE, "train", VECTORS), (Wrong.REFERENCE, "", ""), (Wrong.INPUT_OTHER, "evaluate", "")]),
     "run under another id": (lambda store, run: write_sealed(store, record_of(store, run), id="another"), [(Wrong.REFERENCE, "", "")]),
     "run of another form": (lambda store, run: write_sealed(store, record_of(store, run), steps=[1]), [(Wrong.REFERENCE, "", "")]),
+    "kept gone": (kept_gone, [(Wrong.REFERENCE, "", "")]),
+    "shared a link": (
+        lambda store, run: ((store.root / "shared").mkdir(), as_link(store, store.root / "shared")),
+        [(Wrong.LINK, "", "")],
+    ),
     "alias of no version": (
         lambda store, run: Registry(store).move("vectors", "staging", 9, "", 0),
         [(Wrong.REFERENCE, "", "")],

@@ -4,12 +4,13 @@ Whoever looks into a shared store while this goes on, or after it was killed, se
 all of it is there. The same again sends what is still missing.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import StoreError
+from pipeline.errors import SharedStoreError, StoreError
 from pipeline.events import StepStarted, emit
 from pipeline.lineage.closure import closure
 from pipeline.lineage.references import Referent, links_of
@@ -71,7 +72,10 @@ def _push(store: Store, shared: SharedStore, referent: Referent, *, partial: boo
     present = dict(zip(owners, in_parallel(lambda owned: shared.has(owned[1]), list(owners.values())), strict=True))
     absent = [owned for sha256, owned in owners.items() if not present[sha256]]
     progress = _progress("push", f"{len(found.artifacts)} artifacts, {len(absent)} of {len(owners)} files", [file for _, file in absent])
-    in_parallel(lambda owned: shared.send(*owned), absent, lambda owned, _: progress.advance(owned[1].size_bytes, 0))
+    stopped = threading.Event()
+    in_parallel(lambda owned: shared.send(*owned, stopped), absent, lambda owned, _: progress.advance(owned[1].size_bytes, 0), stopped)
+    if absent:
+        _refuse_lost(shared, [file for _, file in owners.values()])
     for level in levels([artifact.manifest for artifact in here], shared.url):
         in_parallel(shared.send_manifest, level)
     if referent.run:
@@ -187,6 +191,19 @@ def _refuse_missing(referent: Referent, missing: Sequence[Link], where: str, ver
         + (", or push it again from where it was made" if verb == "pull" else "")
         + ("." if is_itself else f"; or {verb} --partial: then what is missing stays unknown."),
     )
+
+
+def _refuse_lost(shared: SharedStore, files: Sequence[FileRecord]) -> None:
+    """Stop before manifests name what is not there any more: somebody else's push that was interrupted may have cut it off."""
+    there = in_parallel(shared.has, files)
+    if lost := [file.sha256 for file, is_there in zip(files, there, strict=True) if not is_there]:
+        raise SharedStoreError(
+            "Something went from the shared store while this was pushed.",
+            where=shared.url,
+            got=f"no whole object {lost[0]}" + (f", and {len(lost) - 1} more" if len(lost) > 1 else ""),
+            expected="every file of what is pushed, with its size",
+            remedy="Push again, which sends what is missing. Somebody else may have been interrupted who was pushing the same.",
+        )
 
 
 def _names(links: Iterable[Link]) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from pipeline.credentials import refuse_credentials
 from pipeline.errors import SharedStoreError, StoreError
 from pipeline.storage.artifact import Artifact, FileRecord, Link, Manifest
-from pipeline.storage.keys import READ_BYTES, digest_of_file
+from pipeline.storage.keys import READ_BYTES, digest_of_range
 from pipeline.storage.places import PLACE_ERRORS, place_of
 from pipeline.storage.store import NO_STAGES
 
@@ -119,8 +119,10 @@ class SharedStore:
         with self._explained(name):
             return self._place.size(name) == file.size_bytes
 
-    def send(self, artifact: Artifact, file: FileRecord) -> None:
+    def send(self, artifact: Artifact, file: FileRecord, stopped: threading.Event) -> None:
         """Send a file of an artifact that is here; it is read twice, because what has begun to appear in a bucket must be right.
+
+        When this ends with an error a part of it may be there, which `has` does not take for the file.
 
         Raises
         ------
@@ -128,9 +130,22 @@ class SharedStore:
             When the file here is not what its manifest says.
         SharedStoreError
             When the shared store cannot be written.
+        InterruptedError
+            When it was stopped.
         """
         path = artifact.path(file.name)
-        found = digest_of_file(path) if path.is_file() else "no file"
+
+        def go_on(n_bytes: int) -> None:
+            if stopped.is_set():
+                raise InterruptedError(f"{path} was not sent to its end")
+
+        def blocks() -> Iterator[bytes]:
+            with path.open("rb", buffering=0) as content:
+                while block := content.read(READ_BYTES):
+                    go_on(len(block))
+                    yield block
+
+        found = digest_of_range(path, 0, path.stat().st_size, go_on) if path.is_file() else "no file"
         if found != file.sha256:
             raise StoreError(
                 "A file of an artifact is not what its manifest says.",
@@ -140,8 +155,8 @@ class SharedStore:
                 remedy=f"Remove {artifact.directory}; the next run makes it again. Then push again.",
             )
         name = _object_name(file)
-        with path.open("rb", buffering=0) as content, self._explained(name):
-            self._place.write(name, iter(lambda: content.read(READ_BYTES), b""))
+        with self._explained(name):
+            self._place.write(name, blocks())
 
     def send_manifest(self, manifest: Manifest) -> bool:
         """Send the manifest of an artifact whose objects are there; whether it was missing, or not to be read.

@@ -31,12 +31,14 @@ def collection_lines(collection: Collection, *, deleted: bool) -> list[str]:
     """What goes and stays, in a few sentences."""
     going, stays = collection.going, collection.retained
     n_artifacts = sum(leaving.kind is Kind.ARTIFACT for leaving in going)
-    size, kept = readable_bytes(sum(leaving.size_bytes for leaving in going)), readable_bytes(_size(stays.artifacts))
+    size, here = readable_bytes(sum(leaving.size_bytes for leaving in going)), _here(stays.artifacts)
     verb, n_others = "Removed" if deleted else "Would go", len(going) - n_artifacts
     what = [_counted(n_artifacts, "artifact")] * (n_artifacts > 0) + [_counted(n_others, "other thing")] * (n_others > 0)
     lines = [f"{verb}: {' and '.join(what)}, {size}." if going else f"{verb}: nothing."]
     reasons = [_counted(len(stays.runs), "run"), _counted(len(stays.aliased), "aliased version"), _counted(len(stays.pins), "pin")]
-    lines.append(f"Stays: {_counted(len(stays.artifacts), 'artifact')}, {kept}, for {', '.join(reasons)}.")
+    lines.append(f"Stays: {_counted(len(here), 'artifact')}, {readable_bytes(_size(here))}, for {', '.join(reasons)}.")
+    if n_elsewhere := len(stays.artifacts) - len(here):
+        lines.append(f"Of {_counted(n_elsewhere, 'more artifact')} only the manifests are here, and stay: the files are in a shared store.")
     if stays.missing:
         lines.append(f"Of what these were made from, {_counted(len(stays.missing), 'artifact')} had gone before.")
     if collection.without_vectors:
@@ -63,8 +65,9 @@ def collection_json(collection: Collection, *, deleted: bool) -> dict[str, Any]:
         ],
         "size_bytes": sum(leaving.size_bytes for leaving in collection.going),
         "kept": {
-            "artifacts": len(stays.artifacts),
-            "size_bytes": _size(stays.artifacts),
+            "artifacts": len(_here(stays.artifacts)),
+            "size_bytes": _size(_here(stays.artifacts)),
+            "elsewhere": len(stays.artifacts) - len(_here(stays.artifacts)),
             "runs": list(stays.runs),
             "versions": [str(version) for version in stays.aliased],
             "pins": [pin.name for pin in stays.pins],
@@ -76,13 +79,18 @@ def collection_json(collection: Collection, *, deleted: bool) -> dict[str, Any]:
 
 
 def pin_rows(store: Store, pins: Sequence[Pin]) -> list[dict[str, Any]]:
-    """One row for each thing that is kept, with the size of all that it was made from."""
+    """One row for each thing that is kept, with the size of all that it was made from, as far as that is here."""
     rows = []
     for pin in pins:
         found = closure(store, pin.links)
-        row = {"kept": pin.name, "artifacts": f"{len(found.artifacts):,}", "size": readable_bytes(_size(found.artifacts))}
+        here = _here(found.artifacts)
+        row = {"kept": pin.name, "artifacts": f"{len(here):,}", "size": readable_bytes(_size(here))}
         rows.append({**row, "missing": f"{len(found.missing):,}", "since": pin.created, "note": pin.note})
     return rows
+
+
+def _here(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    return [artifact for artifact in artifacts if artifact.is_here]
 
 
 def _size(artifacts: Sequence[Artifact]) -> int:

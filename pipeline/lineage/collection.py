@@ -1,9 +1,9 @@
 """What nobody needs any more, and its removal.
 
-Removed are artifacts that no kept run, no alias and no pin needs, and what runs have left that did not finish: their journals, checkpoints,
-half-written files and the files of their locks. The records of runs and of versions stay, also of those whose artifacts go: they are small,
-they are history, and a version's number must never come again. Whether a version still has its vectors is seen by looking for them. What is
-remembered of the corpus's files stays too.
+Removed are artifacts that no kept run, no alias and no pin needs, manifests of such that are in the shared store only, and what runs have
+left that did not finish: their journals, checkpoints, half-written files and the files of their locks. The records of runs and of
+versions stay, also of those whose artifacts go: they are small, they are history, and a version's number must never come again. Whether a
+version still has its vectors is seen by looking for them. What is remembered of the corpus's files stays too.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.atomic import is_abandoned
 from pipeline.storage.locks import LockedError, alone, is_locked
 from pipeline.storage.registry import Registry, Version
-from pipeline.storage.store import CHECKPOINTS, INCOMING, KEY_LETTERS, NO_STAGES, OF_KEY, OF_LOCK, RUNS, Store
+from pipeline.storage.store import CHECKPOINTS, INCOMING, KEY_LETTERS, NO_STAGES, OF_KEY, OF_LOCK, RUNS, SHARED, Store
 
 SECONDS_TO_WAIT = 10.0  # for those who use the store to finish
 
@@ -29,6 +29,7 @@ class Kind(StrEnum):
     """What can go."""
 
     ARTIFACT = "artifact"
+    DESCRIPTION = "manifest of a shared artifact"
     CHECKPOINTS = "checkpoints"
     RUN = "unfinished run"
     WORK = "unfinished work"
@@ -71,7 +72,7 @@ def collect(store: Store, newest: int | None = None) -> Collection:
     gone = {leaving.place for leaving in artifacts}
     registry = Registry(store)
     versions = [version for name in registry.names() for version in registry.versions(name)]
-    going = [*_remains(store), *(_unfinished(store, run) for run in dead), *artifacts]
+    going = [*_remains(store), *(_unfinished(store, run) for run in dead), *artifacts, *_descriptions(store, kept)]
     return Collection(
         tuple(going),
         kept,
@@ -142,6 +143,23 @@ def _artifacts(store: Store, kept: Retained) -> list[Leaving]:
     return [found[place] for place in _made_before_inputs(inputs) if place in found]
 
 
+def _descriptions(store: Store, kept: Retained) -> list[Leaving]:
+    """The manifests of artifacts in the shared store that nothing which is needed was made from; each before those of its inputs."""
+    needed = {_place(artifact.manifest.stage, artifact.manifest.key) for artifact in kept.artifacts}
+    found: dict[str, Leaving] = {}
+    inputs: dict[str, list[str]] = {}
+    shared = store.root / SHARED
+    for path in sorted(shared.glob(f"[!.]*/{OF_KEY}/{MANIFEST}")):
+        directory, place = path.parent, _place(path.parent.parent.name, path.parent.name)
+        if place in needed or any(one.is_symlink() for one in (shared, directory.parent, directory)):
+            continue
+        found[place] = Leaving(Kind.DESCRIPTION, "", f"{SHARED}/{place}", _size(directory), "nothing that is needed was made from it")
+        with contextlib.suppress(StoreError):  # that nobody needs it is known without it
+            links = Manifest.read(path).inputs.values()
+            inputs[place] = [_place(link.stage, link.key) for some in links for link in some if not link.is_outside]
+    return [found[place] for place in _made_before_inputs(dict.fromkeys(found, []) | inputs) if place in found]
+
+
 def _made_before_inputs(inputs: dict[str, list[str]]) -> list[str]:
     try:
         return list(TopologicalSorter(inputs).static_order())[::-1]
@@ -160,11 +178,23 @@ def _remains(store: Store) -> Iterator[Leaving]:
             yield Leaving(Kind.WORK, "", place, _size(path), "its process is gone")
     incoming = store.root / INCOMING
     if any(incoming.glob("*")):
-        yield Leaving(Kind.WORK, "", INCOMING, _size(incoming), "a pull did not finish")
+        why = "somebody uses the store: it may be arriving now" if _is_in_use(store) else "a pull, or a run, did not finish"
+        yield Leaving(Kind.WORK, "", INCOMING, _size(incoming), why)
     for path in sorted((store.root / CHECKPOINTS).glob(f"{OF_KEY}/")):
         finished = any((store.root / stage / path.name / MANIFEST).exists() for stage in store.stages())
         why = "what they were for is finished" if finished else "their run did not finish"
         yield Leaving(Kind.CHECKPOINTS, "", path.relative_to(store.root).as_posix(), _size(path), why)
+
+
+def _is_in_use(store: Store) -> bool:
+    """Whether somebody uses the store just now; nobody does while it is swept."""
+    if is_locked(store.root):
+        return False
+    try:
+        with alone(store.root, 0.0):
+            return False
+    except LockedError:
+        return True
 
 
 def _unfinished(store: Store, run: UnfinishedRun) -> Leaving:

@@ -154,10 +154,11 @@ def _descriptions(store: Store, kept: Retained) -> list[Leaving]:
         if place in needed or any(one.is_symlink() for one in (shared, directory.parent, directory)):
             continue
         found[place] = Leaving(Kind.DESCRIPTION, "", f"{SHARED}/{place}", _size(directory), "nothing that is needed was made from it")
+        inputs[place] = []
         with contextlib.suppress(StoreError):  # that nobody needs it is known without it
             links = Manifest.read(path).inputs.values()
-            inputs[place] = [_place(link.stage, link.key) for some in links for link in some if not link.is_outside]
-    return [found[place] for place in _made_before_inputs(dict.fromkeys(found, []) | inputs) if place in found]
+            inputs[place] += [_place(link.stage, link.key) for some in links for link in some if not link.is_outside]
+    return [found[place] for place in _made_before_inputs(inputs) if place in found]
 
 
 def _made_before_inputs(inputs: dict[str, list[str]]) -> list[str]:

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.tables import readable_bytes
+from pipeline.configuration_file import parse_configuration
+from pipeline.lineage.references import resolve
+from pipeline.lineage.transfer import push
 from pipeline.storage.registry import Registry
+from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import Store
 from tests.conftest import run_command
 from tests.pipeline.lineage.stores import finished_run
@@ -59,6 +64,25 @@ def test_gc__keeps_what_is_kept_until_it_is_not(project: Path) -> None:
     assert run_command("keep", "vectors@2", "--remove", cwd=project).out == "Kept no longer: vectors@2\n"
     assert "Nothing is kept" in run_command("keep", cwd=project).out
     assert "vectors@2" in run_command("gc", "--runs", 0, cwd=project).out
+
+
+def test_gc_and_keep__count_only_what_is_here(finished: Path, tmp_path: Path) -> None:
+    """Of what was reused from a shared store only vectors and scores are."""
+    store, shared = Store(finished / "store"), SharedStore((tmp_path / "shared").as_uri())
+    push(store, shared, resolve(store, "vectors@1"))
+    values = resolve(store, "vectors@1").run["configuration"]
+    values["store"]["shared"] = shared.url
+    walk(parse_configuration(values), tmp_path / "store").finish("a test")
+    size = sum(path.stat().st_size for path in tmp_path.glob("store/[et]*/*/*.parquet"))
+    kept = json.loads(run_command("gc", "--json", cwd=tmp_path).out)["kept"]
+    assert (kept["artifacts"], kept["size_bytes"], kept["elsewhere"]) == (2, size, 5)  # of these snapshot, vocabulary, pairs, two shards
+    listed = run_command("gc", cwd=tmp_path).out
+    assert f"Stays: 2 artifacts, {readable_bytes(size)}, for 1 run" in listed
+    assert "Of 5 more artifacts only the manifests are here" in listed
+    kept = run_command("keep", "vectors", cwd=tmp_path).out
+    assert kept.splitlines()[1].split()[:4] == ["vectors@1", "2", *readable_bytes(size).split()]
+    gone = run_command("gc", "--runs", "0", cwd=tmp_path).out
+    assert "manifest of a shared artifact" in gone
 
 
 @pytest.mark.parametrize(

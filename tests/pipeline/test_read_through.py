@@ -11,12 +11,13 @@ from pipeline.configuration_file import parse_configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepFinished, listening
 from pipeline.lineage.closure import closure
-from pipeline.lineage.collection import sweep
+from pipeline.lineage.collection import Kind, collect, sweep
 from pipeline.lineage.references import resolve
 from pipeline.lineage.transfer import pull, push
 from pipeline.lineage.verification import verify, verify_all
 from pipeline.plan import plan
 from pipeline.run import Run, read_through
+from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import SHARED, Store
 from pipeline.workers import InPlace
@@ -83,6 +84,27 @@ def test_run__takes_over_what_a_colleague_has_made_and_fetches_only_results(coll
         n_elsewhere = sum(len(record.keys) for record in mine.records) - 2
         assert (verified.findings, verified.forgotten, verified.n_artifacts, verified.n_elsewhere) == ((), (), 2, n_elsewhere)
     assert find_reused(walked(changed(run, "", 8), other.root)[0]) == {"train": True, "evaluate": True} | dict.fromkeys(STEPS[:4], False)
+
+
+def test_sweep__removes_manifests_that_nothing_which_is_needed_was_made_from(colleague, tmp_path) -> None:
+    """Those of what was made before those of what it was made from: after a kill what is left has all of its inputs."""
+    shared = SharedStore((tmp_path / "shared").as_uri())
+    push(colleague[0], shared, resolve(colleague[0], "vectors"))
+    store = Store(tmp_path / "mine")
+    walked(changed(colleague[1], shared.url, 8), store.root)[0].finish("a test")
+    paths = {store.place_of(path.parent) for path in store.root.glob(f"{SHARED}/*/*/{MANIFEST}")}
+    assert collect(store).going == ()
+    going = [leaving.place for leaving in collect(store, 0).going if leaving.kind is Kind.DESCRIPTION]
+    assert (set(going), len(going)) == (paths, len(paths))
+    while going:
+        store.discard(going.pop(0))
+        inputs = [Manifest.read(store.root / place / MANIFEST).inputs for place in going]
+        links = [link for some in inputs for links in some.values() for link in links if not link.is_outside]
+        assert {f"{SHARED}/{link.stage}/{link.key[:32]}" for link in links} <= set(going)
+        if len(going) == 3:
+            assert {leaving.place for leaving in collect(store, 0).going if leaving.kind is Kind.DESCRIPTION} == set(going)
+    assert [leaving.stage for leaving in sweep(store, 0).going] == ["evaluate", "train"]
+    assert verify_all(store).findings == ()
 
 
 def find_reused(run: Run) -> dict[str, bool]:

@@ -39,8 +39,9 @@ def show_verification(done: Verification, console: Console) -> None:
     checked = f"Checked {done.name}: {', '.join(counts)}, {_count(done.n_records, 'record')} in {done.elapsed_s:.2f} s, {speed}/s."
     console.print(checked, markup=False, soft_wrap=True)
     if done.n_elsewhere:
-        its = "its files are" if done.n_elsewhere == 1 else "their files are"
-        console.print(f"Of {_count(done.n_elsewhere, 'more artifact')} the manifest only: {its} in the shared store.")
+        console.print(
+            f"Of {_count(done.n_elsewhere, 'more artifact')} only manifests are here, and were checked: a shared store has the files."
+        )
     if done.n_outside:
         console.print(f"Not looked at: {_count(done.n_outside, 'input')} from outside of the store, such as files of the corpus.")
     if done.forgotten:

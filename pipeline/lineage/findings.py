@@ -20,16 +20,19 @@ class Wrong(StrEnum):
     GONE = "it is no longer in the store"
     INPUT_GONE = "an input is no longer in the store"
     INPUT_OTHER = "an input has other bytes than those that were used"
+    CIRCLE = "it was made from itself"
     RECORD = "a record was edited or damaged"
     REFERENCE = "a record names what is not there"
     CHECKPOINT = "a checkpoint is damaged"
 
 
 _AGAIN = "Remove {directory} from the store; the next run makes it again. Or bring it back from a copy."
+_UNKNOWN = "Do not use it: nobody can say what it was made from. "
 _BACK = "Bring it back from a copy, or remove it: then what it says is forgotten, and nothing else."
 _REMEDIES = {
     Wrong.PLACE: "Bring it back to its place, or remove {directory} from the store; the next run makes it again.",
-    Wrong.KEY: "Do not use it: nobody can say what it was made from. " + _AGAIN,
+    Wrong.KEY: _UNKNOWN + _AGAIN,
+    Wrong.CIRCLE: _UNKNOWN + _AGAIN,
     Wrong.UNREADABLE: "Look after the disk and who may read there. If the file is lost: " + _AGAIN,
     Wrong.EXTRA: "Remove it, if nobody needs it: nothing reads it.",
     Wrong.LINK: "Put in its place what it leads to: links in a store are not followed.",

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pipeline.errors import UsageError
@@ -160,6 +161,21 @@ def _check_inputs(inspected: Inspected, artifacts: Artifacts) -> Iterator[Findin
                 yield replace(wrong, wrong=Wrong.INPUT_OTHER, got=got, expected=f"as {name}: {link.digest[:16]}")
 
 
+def _circles(artifacts: Artifacts) -> Iterator[Finding]:
+    """An artifact that was made from itself, over others; of several circles one is found at a time."""
+    inputs = {
+        place: [found.place for some in one.artifact.manifest.inputs.values() for link in some if (found := named(artifacts, link))]
+        for place, one in artifacts.items()
+        if one.artifact
+    }
+    try:
+        TopologicalSorter(inputs).prepare()
+    except CycleError as error:
+        circle = sorted(set(error.args[1]))
+        got = " and ".join(map(short, circle))
+        yield Finding(Wrong.CIRCLE, circle[0], short(circle[0]), got=got, expected="inputs that were there before")
+
+
 def _paths_of(store: Store, referent: Referent) -> list[Path]:
     """The records that belong to what is meant: of its run, of its version, and the aliases of its model."""
     paths = []
@@ -179,7 +195,8 @@ def _verified(
     known = [(one.place, one.artifact, record) for one in artifacts.values() if one.artifact for record in one.present]
     files = [Recorded(place, artifact.path(record.name), record, artifact.manifest) for place, artifact, record in known]
     examined = examiner.examine(files)
-    findings = [*findings, *(found for one in artifacts.values() for found in one.findings), *_of_files(files, examined)]
+    of_each = (found for one in artifacts.values() for found in one.findings)
+    findings = [*findings, *of_each, *_circles(artifacts), *_of_files(files, examined)]
     elsewhere = [place.removeprefix(f"{SHARED}/") for place in artifacts if place.startswith(f"{SHARED}/")]
     return Verification(
         name,

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pipeline.errors import StoreError
 from pipeline.lineage.ancestry import ancestry
 from pipeline.lineage.closure import Closure, closure
+from pipeline.lineage.findings import Wrong
 from pipeline.lineage.references import resolve
+from pipeline.lineage.verification import verify
 from pipeline.storage.artifact import FileRecord, Link, Manifest, key_of
 from pipeline.storage.store import Store
 
@@ -60,6 +62,7 @@ def test_closure__of_any_manifests_ends_with_all_inputs_first_or_with_the_circle
     except CycleError:
         assert_circle(store, links, inputs, wanted)
         return
+    assert verify(store, links[0].key).findings == ()
     found = closure(store, links[:1])
     assert {artifact.link.key for artifact in found.artifacts} == {links[number].key for number in wanted}
     assert_inputs_first(found)
@@ -85,5 +88,9 @@ def assert_circle(store: Store, links: list[Link], inputs: list[set[int]], wante
     assert list(found.missing) == unusable
     assert {one.key for one in (*found.missing, *(artifact.link for artifact in found.artifacts))} == {links[n].key for n in wanted}
     assert_inputs_first(found)
+    (circle,) = verify(store, links[0].key).findings
+    members = {number for number in wanted if f"shared/{STAGE}/{links[number].key[:12]}" in circle.got.split(" and ")}
+    assert (circle.wrong, len(members)) == (Wrong.CIRCLE, len(circle.got.split(" and ")))
+    assert all(any(number in below(inputs, other) for other in inputs[number]) for number in members)
     shown = ancestry(store, resolve(store, links[0].key))
     assert {one.link.key for one in shown.problems} == {link.key for link in unusable}

@@ -23,6 +23,7 @@ from pipeline.lineage.transfer import push
 from pipeline.lineage.verification import verify, verify_all
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Artifact, Link, Manifest
+from pipeline.storage.locks import OF_STORE
 from pipeline.storage.registry import Registry
 from pipeline.storage.schemas import VOCABULARY
 from pipeline.storage.sealed import checksum_of, sealed
@@ -76,8 +77,8 @@ def made(store: Store, run: Run, step: str) -> Artifact:
 
 
 def own_files(root: Path) -> list[Path]:
-    """What has digests: all but the journals."""
-    return sorted(path for path in root.rglob("*") if path.is_file() and path.name != JOURNAL)
+    """What has digests: all but the journals, and the file that the store is locked by."""
+    return sorted(path for path in root.rglob("*") if path.is_file() and path.name not in (JOURNAL, OF_STORE))
 
 
 def test_verify__of_a_store_as_it_was_made_finds_nothing_and_has_looked_at_everything(finished) -> None:

@@ -39,6 +39,8 @@ KEY_LETTERS = 32  # 128 bits of the key name a directory
 OF_KEY = "[0-9a-f]" * KEY_LETTERS  # its name, as a pattern of paths
 OF_LOCK = f".{OF_KEY}{SUFFIX}"  # the lock beside it
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
+_RECORD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.json")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -275,6 +277,26 @@ class Store:
             sync(target.parent)
         return target
 
+    def recorded(self, kind: str, beginning: str = "") -> list[str]:
+        """The names of the records of a kind, newest last; none of them is read."""
+        try:
+            names = os.listdir(self.root / kind)  # noqa: PTH208 (path objects take several times as long)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (name for name in names if name.startswith(beginning) and not name.startswith("."))
+        return sorted(name for name in found if os.path.lexists(f"{self.root}/{kind}/{name}/{RECORD}"))
+
+    def record(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The record of this name, if there is one.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be read, or was edited.
+        """
+        path = self.root / kind / name / RECORD
+        return self.read_record(path) if _RECORD_NAME.fullmatch(name) and os.path.lexists(path) else None
+
     def records(self, kind: str) -> list[dict[str, Any]]:
         """All records of a kind, by name, newest last.
 
@@ -283,7 +305,7 @@ class Store:
         StoreError
             When one cannot be read, or was edited.
         """
-        return [self.read_record(path) for path in sorted((self.root / kind).glob(f"[!.]*/{RECORD}"))]
+        return [self.read_record(self.root / kind / name / RECORD) for name in self.recorded(kind)]
 
     def read_record(self, path: Path) -> dict[str, Any]:
         """The content of the record in a file of this store.
@@ -336,16 +358,17 @@ class Store:
             sync(target.parent)
         return True
 
-    def numbered(self, place: str) -> dict[int, dict[str, Any]]:
-        """The numbered records in a place, by number.
+    def numbers(self, place: str) -> list[int]:
+        """The numbers of the numbered records in a place, rising; none of them is read."""
+        try:
+            names = os.listdir(self.root / place)  # noqa: PTH208 (path objects take several times as long)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name)))
 
-        Raises
-        ------
-        StoreError
-            When one cannot be read, or was edited.
-        """
-        paths = [path for path in (self.root / place).glob("[0-9]*.json") if path.stem.isdecimal()]
-        return {int(path.stem): self.read_record(path) for path in sorted(paths, key=lambda path: int(path.stem))}
+    def read_number(self, place: str, number: int) -> dict[str, Any]:
+        """The content of the numbered record in a place; errors as of `read_record`."""
+        return self.read_record(self.root / place / f"{number}.json")
 
     def places(self, place: str) -> list[str]:
         """The names of the directories in a place."""

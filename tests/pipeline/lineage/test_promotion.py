@@ -163,7 +163,7 @@ def test_promote__over_a_version_that_is_gone_needs_limits_that_let_all_pass(sto
 def test_promote__that_was_overtaken_looks_at_its_conditions_again(store: Store, monkeypatch) -> None:
     registry = Registry(store)
     first, second, _ = registry.versions(NAME)
-    registry.register(NAME, first.run, first.vectors, first.evaluation)  # version 4, with the vectors of version 1
+    registry.register(NAME, "another run", first.vectors, first.evaluation)  # version 4, with the vectors of version 1
     promote(store, NAME, "1", limits=ANYTHING)
     move, overtaken = Registry.move, []
 

@@ -20,8 +20,8 @@ from typing import Any
 from benchmarks.against_gensim import ROOT, gensim_python, plain_text, run_gensim, scores
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
-from pipeline.models import side_of
 from pipeline.run import Run
+from pipeline.sides import side_of
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import Store
 from pipeline.vectors import USUAL, read_vectors

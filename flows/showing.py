@@ -9,13 +9,17 @@ from rich.console import Console
 from flows.report import result_of, score_rows
 from flows.tables import readable_bytes, table_of
 from pipeline.choices import Format
-from pipeline.errors import UsageError
+from pipeline.errors import StoreError, UsageError
 from pipeline.journal import RunState, UnfinishedRun, unfinished_runs
-from pipeline.lineage.catalogue import identity_of, version_names
-from pipeline.models import Model
+from pipeline.lineage.catalogue import called, identity_of, version_names
+from pipeline.lineage.closure import closure
+from pipeline.lineage.models import Model, run_of
+from pipeline.lineage.references import Referent, links_of
+from pipeline.lineage.runs import run_records
 from pipeline.quarantine import read_quarantine
 from pipeline.sources.defects import Defect
-from pipeline.storage.artifact import Artifact
+from pipeline.storage.artifact import Artifact, Link
+from pipeline.storage.registry import OnUnusable, Registry, Version
 from pipeline.storage.schemas import PHRASES, PHRASES_FILE, QUARANTINE_FILE
 from pipeline.storage.store import RUNS, Store
 from pipeline.storage.tables import read_table
@@ -23,10 +27,10 @@ from pipeline.storage.tables import read_table
 BROKEN_ROWS = 20  # that are shown
 
 
-def show_runs(store: Store, console: Console) -> None:
-    """One line a run, newest first; then those that did not finish, or go on."""
-    rows, versions = [], version_names(store)
-    for run in reversed(store.records(RUNS)):
+def show_runs(store: Store, console: Console, on_unusable: OnUnusable) -> None:
+    """One line a run, newest first; then those that did not finish, or go on. `on_unusable` hears of records that are left out."""
+    rows, versions = [], version_names(store, on_unusable)
+    for run in reversed(run_records(store, on_unusable)):
         train = next(step for step in run["steps"] if step["step"] == "train")
         scores = ", ".join(f"{name} {value:.3f}" for name, value in run["scores"].items())
         rows.append(
@@ -48,7 +52,7 @@ def show_runs(store: Store, console: Console) -> None:
         console.print()
     if unfinished:
         console.print(table_of(unfinished))
-    if not rows and not unfinished:
+    if not rows and not unfinished and not store.recorded(RUNS):
         console.print(f"No runs yet in {store.root}. Train a model: corpus2vec train CONFIG", markup=False)
 
 
@@ -80,14 +84,35 @@ def last_words(line: dict[str, Any]) -> str:
             return ""
 
 
-def show_run(store: Store, model: Model, console: Console) -> None:
-    """The steps of a run, where everything went, and the scores."""
-    run = model.run
-    name = version_names(store).get(identity_of(run), run["name"])
+def run_meant(store: Store, referent: Referent) -> dict[str, Any]:
+    """The record of the run that is meant.
+
+    Raises
+    ------
+    UsageError
+        When none is known here.
+    StoreError
+        When it cannot be used.
+    """
+    run = run_of(store, referent)
+    if run is None:
+        raise UsageError(
+            "No run of this is known here.",
+            where=str(store.root),
+            got=referent.name,
+            expected="a run, a model, or the beginning of the key of its vectors, and a record of the run",
+            remedy=f"corpus2vec lineage {referent.name.removeprefix('run ')} says what it was made from and by.",
+        )
+    return run
+
+
+def show_run(store: Store, run: dict[str, Any], console: Console, version: Version | None, on_unusable: OnUnusable) -> None:
+    """The steps of a run, where everything went, and the scores; of a version by its name. `on_unusable` hears of damaged artifacts."""
     what = f"run {run['id']}, {run['started']}, {run['elapsed_s']:.1f} s, {run['started_by']}"
-    console.print(f"{name}  {what}", highlight=False, markup=False)
+    console.print(f"{_called(store, run, version, on_unusable)}  {what}", highlight=False, markup=False)
     steps, tallies, broken = [], [], []
-    evaluation = None
+    scores = [{"set": name, "score": f"{value:.3f}"} for name, value in run["scores"].items()]
+    gone = []
     if "found" in run:
         found = run["found"]
         for name, n in {"in": found["n_in"], "kept": found["n_kept"], **found["dropped"]}.items():
@@ -100,14 +125,19 @@ def show_run(store: Store, model: Model, console: Console) -> None:
             "size": readable_bytes(step["size_bytes"]),
         }
         steps.append({**row, "result": result_of(step) or f"{step['elapsed_s']:.1f} s", "why": step["reason"]})
-        artifacts = [found for key in step["keys"] if (found := store.described(step["stage"], key))]
-        evaluation = artifacts[0] if step["step"] == "evaluate" and artifacts and artifacts[0].is_here else evaluation
+        artifacts = [artifact for link in links_of(step) if (artifact := _as_used(store, link, on_unusable))]
+        gone += [step["step"]] if len(artifacts) < len(step["keys"]) else []
+        if step["step"] == "evaluate" and artifacts and artifacts[0].is_here:
+            scores = score_rows(artifacts[0])
         broken += _broken_rows(run["sources"], artifacts) if step["step"] == "tokenize" else []
         totals: dict[str, Counter[str]] = {}
         for tally in (tally for artifact in artifacts for tally in artifact.manifest.tallies):
             totals.setdefault(tally.unit, Counter()).update({"in": tally.n_in, "kept": tally.n_kept, **tally.dropped})
         for unit, numbers in totals.items():
             tallies += [{"step": step["step"], "of": unit, "": name, "number": f"{n:,}"} for name, n in numbers.items()]
+    if gone:
+        what = "Its vectors are" if "train" in gone else "Some of what it made is"
+        console.print(f"{what} no longer in the store as it left them: what it made in {', '.join(gone)}.", markup=False)
     console.print()
     console.print(table_of(steps, right=("artifacts", "size", "result")))
     console.print()
@@ -117,9 +147,26 @@ def show_run(store: Store, model: Model, console: Console) -> None:
         console.print(table_of(broken[:BROKEN_ROWS], "Broken records", right=("at", "records", "bytes")))
         if len(broken) > BROKEN_ROWS:
             console.print(f"and {len(broken) - BROKEN_ROWS:,} more in the {QUARANTINE_FILE} of its tokenized shards", markup=False)
-    if evaluation:
+    if scores:
         console.print()
-        console.print(table_of(score_rows(evaluation), right=("score", "asked")))
+        console.print(table_of(scores, right=("score", "asked")))
+
+
+def _called(store: Store, run: Mapping[str, Any], version: Version | None, on_unusable: OnUnusable) -> str:
+    if version:
+        return called(version, Registry(store).aliases(version.name, on_unusable))
+    name: str = run["name"]
+    return version_names(store, on_unusable).get(identity_of(run), name)
+
+
+def _as_used(store: Store, link: Link, on_unusable: OnUnusable) -> Artifact | None:
+    """What a run used or made, by its manifest; None when it is gone, or there with other bytes."""
+    try:
+        found = store.described(link.stage, link.key)
+    except StoreError as error:
+        on_unusable(error)
+        return None
+    return found if found and found.manifest.digest == link.digest else None
 
 
 def _place(source: Mapping[str, Any], defect: Defect) -> str:
@@ -155,15 +202,22 @@ def phrase_rows(store: Store, model: Model, count: int) -> list[dict[str, Any]]:
     Raises
     ------
     UsageError
-        When its run did not look for phrases, or they are no longer in the store.
+        When none were looked for in its text, or they are no longer in the store.
+    StoreError
+        When a manifest cannot be used.
     """
-    passes = [step for step in model.run["steps"] if step["stage"] == "phrases"]
-    found = {step["step"]: artifact for step in passes for key in step["keys"] if (artifact := store.find(step["stage"], key))}
+    below = closure(store, [model.artifact.link])
+    passes = [artifact for artifact in below.artifacts if artifact.manifest.stage == "phrases"]
+    found = {
+        f"phrases-{number}": artifact
+        for number, described in enumerate(passes, 1)
+        if (artifact := store.find("phrases", described.manifest.key))
+    }
     if not found:
         raise UsageError(
             "There are no phrases.",
-            where=f"run {model.run['id']}, store {store.root}",
-            got="phrases that were removed" if passes else "text that was left as it is",
+            where=f"{model.name}, store {store.root}",
+            got="phrases that were removed" if passes or below.missing else "text that was left as it is",
             expected="a run with phrases.thresholds or phrases.frozen",
             remedy="Train with phrases (--set phrases.thresholds=[10.0]), or name another model (--model).",
         )

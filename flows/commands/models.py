@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from flows.commands.shared import AsJson, Count, StorePath, app, console, print_json, store_path
-from pipeline.errors import Corpus2VecError, UsageError
+from flows.commands.shared import AsJson, Count, StorePath, app, console, print_json, store_path, warn_of_unusable
+from pipeline.errors import Corpus2VecError, StoreError, UsageError
 
 Name = Annotated[str, Parameter(help="The name of a model.")]
 Alias = Annotated[str, Parameter(name="--as", help="The alias: small letters, digits and hyphens.")]
@@ -56,13 +56,15 @@ def models(
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))
+    unusable: list[StoreError] = []
     if name:
         find_version(where, name, "")  # which says what there is when there is no such model
-        found = listed_model(where, name)
+        found = listed_model(where, name, unusable.append)
         print_json(asdict(found)) if as_json else show_model(found, console())
     else:
-        known = listed_models(where)
+        known = listed_models(where, unusable.append)
         print_json([asdict(model) for model in known]) if as_json else show_models(known, where, console())
+    warn_of_unusable(unusable)
 
 
 @app.command

@@ -100,17 +100,18 @@ def why(
 
 def _configuration(config: Path | None, overrides: list[str] | None, store: Path | None) -> "Configuration":
     """As the other commands have it; with neither a file nor a corpus, that of the newest run in the store."""
-    from pipeline.storage.store import RUNS, Store
+    from pipeline.lineage.runs import newest_run
+    from pipeline.storage.store import Store
 
     if config or any(override.partition("=")[0].strip() == "corpus.paths" for override in overrides or []):
         return configuration_of(config, overrides, store)
     path = store_path(store)
-    runs = Store(path).records(RUNS)
-    if not runs:
+    run = newest_run(Store(path))
+    if run is None:
         return configuration_of(config, overrides, store)
     from pipeline.configuration_file import load_configuration
 
-    return load_configuration(None, [*(overrides or []), f"store.path={json.dumps(str(path))}"], of_run=runs[-1]["configuration"])
+    return load_configuration(None, [*(overrides or []), f"store.path={json.dumps(str(path))}"], of_run=run["configuration"])
 
 
 @app.command

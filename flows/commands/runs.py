@@ -4,7 +4,21 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.shared import AsJson, Config, Count, ModelName, Overrides, StorePath, app, console, print_json, print_scores, store_path
+from flows.commands.shared import (
+    AsJson,
+    Config,
+    Count,
+    ModelName,
+    Overrides,
+    StorePath,
+    app,
+    console,
+    print_json,
+    print_scores,
+    store_path,
+    warn_of_unusable,
+)
+from pipeline.errors import StoreError
 
 
 @app.command
@@ -17,13 +31,13 @@ def evaluate(
     """
     from flows.report import score_rows
     from pipeline.configuration_file import load_configuration
-    from pipeline.models import find_model
+    from pipeline.lineage.models import configuration_of, find_model
     from pipeline.run import evaluate_model
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))
     found = find_model(where, model)
-    configuration = load_configuration(config, overrides or [], of_run=found.run["configuration"])
+    configuration = load_configuration(config, overrides or [], of_run=configuration_of(where, found))
     rows = score_rows(evaluate_model(where, found.artifact, configuration))
     if as_json:
         print_json(rows)
@@ -33,25 +47,33 @@ def evaluate(
 
 @app.command
 def show(
-    reference: Annotated[str, Parameter(help="A model's name, a run, or the beginning of a key; without one, all runs.")] = "",
+    reference: Annotated[
+        str, Parameter(help="A model's name, a version (NAME@2), a run, or the beginning of a key; without one, all runs.")
+    ] = "",
     *,
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
     """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went.
 
-    Runs that did not finish, or go on, are listed last; --json leaves them out.
+    Runs that did not finish, or go on, are listed last; --json leaves them out. A record stays when what it tells of was removed.
     """
-    from flows.showing import show_run, show_runs
-    from pipeline.models import find_model
-    from pipeline.storage.store import RUNS, Store
+    from flows.showing import run_meant, show_run, show_runs
+    from pipeline.lineage.references import resolve
+    from pipeline.lineage.runs import run_records
+    from pipeline.storage.store import Store
 
     where = Store(store_path(store))
+    unusable: list[StoreError] = []
     if reference:
-        model = find_model(where, reference)
-        print_json(model.run) if as_json else show_run(where, model, console())
+        referent = resolve(where, reference)
+        run = run_meant(where, referent)
+        print_json(run) if as_json else show_run(where, run, console(), referent.version, unusable.append)
+    elif as_json:
+        print_json(run_records(where, unusable.append))
     else:
-        print_json(where.records(RUNS)) if as_json else show_runs(where, console())
+        show_runs(where, console(), unusable.append)
+    warn_of_unusable(unusable)
 
 
 @app.command
@@ -59,7 +81,7 @@ def phrases(*, count: Count = 20, model: ModelName = "", store: StorePath = None
     """The phrases that a model's text was joined into, best first, with their counts and scores; COUNT of each pass."""
     from flows.showing import phrase_rows
     from flows.tables import table_of
-    from pipeline.models import find_model
+    from pipeline.lineage.models import find_model
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))

@@ -5,6 +5,7 @@ Each command imports what it needs when it is called: starting Prefect takes sec
 
 import json
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 
 from flows.terminal import Terminal, json_rows
-from pipeline.errors import UsageError
+from pipeline.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.configuration import Configuration
@@ -113,6 +114,14 @@ def console() -> Terminal:
     """Standard output; where it is no terminal nothing wraps."""
     found = Terminal(highlight=False)
     return found if found.is_terminal or "COLUMNS" in os.environ else Terminal(highlight=False, width=UNWRAPPED)
+
+
+def warn_of_unusable(errors: Sequence[StoreError]) -> None:
+    """Name what a list leaves out, in one line beside it."""
+    if errors:
+        places = ", ".join(dict.fromkeys(error.details["where"] for error in errors))
+        warning = f"warning: left out, because it cannot be used: {places}. corpus2vec verify --all says what is wrong."
+        Terminal(stderr=True, highlight=False).print(warning, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -70,7 +70,7 @@ def export(
 
 
 def _vectors(model: str, store: Path | None, side: str) -> "Vectors":
-    from pipeline.models import find_model
+    from pipeline.lineage.models import find_model
     from pipeline.storage.store import Store
 
     return find_model(Store(store_path(store)), model).read(side)

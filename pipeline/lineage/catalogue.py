@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import StoreError
-from pipeline.storage.registry import Move, Registry, Version
+from pipeline.storage.registry import Move, OnUnusable, Registry, Version
 from pipeline.storage.store import Store
 
 Identity = tuple[str, str, str]
@@ -32,30 +32,18 @@ class ListedModel:
     history: Mapping[str, tuple[Move, ...]]  # of each alias, the present last
 
 
-def listed_models(store: Store) -> list[ListedModel]:
-    """Every model that has versions, by name.
-
-    Raises
-    ------
-    StoreError
-        When the registry cannot be read.
-    """
-    found = [listed_model(store, name) for name in Registry(store).names()]
+def listed_models(store: Store, on_unusable: OnUnusable) -> list[ListedModel]:
+    """Every model that has versions, by name, without records that cannot be read: `on_unusable` hears of them."""
+    found = [listed_model(store, name, on_unusable) for name in Registry(store).names()]
     return [model for model in found if model.versions]
 
 
-def listed_model(store: Store, name: str) -> ListedModel:
-    """One model; without versions when there is none of this name.
-
-    Raises
-    ------
-    StoreError
-        When the registry cannot be read.
-    """
+def listed_model(store: Store, name: str, on_unusable: OnUnusable) -> ListedModel:
+    """One model, in the same way; without versions when there is none of this name."""
     registry = Registry(store)
-    aliases = registry.aliases(name)
-    versions = tuple(_listed(store, version, aliases) for version in registry.versions(name))
-    return ListedModel(name, versions, {alias: tuple(registry.history(name, alias)) for alias in aliases})
+    aliases = registry.aliases(name, on_unusable)
+    versions = tuple(_listed(store, version, aliases) for version in registry.versions(name, on_unusable))
+    return ListedModel(name, versions, {alias: tuple(registry.history(name, alias, on_unusable)) for alias in aliases})
 
 
 def _listed(store: Store, version: Version, aliases: Mapping[str, int]) -> ListedVersion:
@@ -78,22 +66,23 @@ def _listed(store: Store, version: Version, aliases: Mapping[str, int]) -> Liste
     return ListedVersion(version, standing, n_words, n_dimensions, measures[1], ", ".join(defects))
 
 
-def version_names(store: Store) -> dict[Identity, str]:
+def version_names(store: Store, on_unusable: OnUnusable) -> dict[Identity, str]:
     """What to call the vectors and scores of a run: demo@2, or demo@2 production, by `identity_of` the run.
 
-    Raises
-    ------
-    StoreError
-        When the registry cannot be read.
+    Without records that cannot be read: `on_unusable` hears of them.
     """
     registry = Registry(store)
     found = {}
     for name in registry.names():
-        aliases = registry.aliases(name)
-        for version in registry.versions(name):
-            standing = [alias for alias, number in sorted(aliases.items()) if number == version.number]
-            found[name, version.vectors.key, version.evaluation.key] = " ".join([str(version), *standing])
+        aliases = registry.aliases(name, on_unusable)
+        for version in registry.versions(name, on_unusable):
+            found[name, version.vectors.key, version.evaluation.key] = called(version, aliases)
     return found
+
+
+def called(version: Version, aliases: Mapping[str, int]) -> str:
+    """A version with the aliases that stand for it: demo@2 production."""
+    return " ".join([str(version), *(alias for alias, number in sorted(aliases.items()) if number == version.number)])
 
 
 def identity_of(run: Mapping[str, Any]) -> Identity:

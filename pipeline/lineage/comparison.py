@@ -11,7 +11,7 @@ from pipeline.lineage.corpora import FileChange, changed_files, counted
 from pipeline.lineage.movement import N_CANDIDATES, N_WORDS, Movement, movement
 from pipeline.lineage.references import Referent
 from pipeline.lineage.scores import ScoreChange, changes
-from pipeline.models import side_of
+from pipeline.sides import side_of
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import Store

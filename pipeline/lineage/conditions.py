@@ -1,14 +1,16 @@
 """What a version must fulfil before an alias moves to it: measured against the version that the alias stands for now."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.errors import Corpus2VecError, StoreError
 from pipeline.lineage.comparison import moved
+from pipeline.lineage.runs import run_record
 from pipeline.lineage.scores import incomparable, scores_of, whole_sets
 from pipeline.storage.artifact import Artifact, Link
 from pipeline.storage.keys import digest_of_file
 from pipeline.storage.registry import Version
-from pipeline.storage.store import RUNS, Store
+from pipeline.storage.store import Store
 
 EVERYTHING = 100.0  # points: no accuracy can lose more
 ROUNDING = 1e-9  # a figure at its limit passes, however its last bits were rounded
@@ -129,12 +131,16 @@ def _comparable(store: Store, present: Whole, candidate: Whole) -> tuple[Artifac
         return before, after
     from pipeline.lineage.scoring_again import score_again
 
-    runs = {run["id"]: run["configuration"] for run in store.records(RUNS)}
-    for version in (present.version, candidate.version):
-        if version.run not in runs:
-            raise StoreError("They were scored by different questions, and how is forgotten.", got=f"no record of run {version.run}")
-    old, new = (runs[one.version.run] for one in (present, candidate))
+    old, new = (_configuration(store, one.version) for one in (present, candidate))
     return score_again(store, present.vectors, old, old["evaluate"]), score_again(store, candidate.vectors, new, old["evaluate"])
+
+
+def _configuration(store: Store, version: Version) -> dict[str, Any]:
+    record = run_record(store, version.run)
+    if record is None:
+        raise StoreError("They were scored by different questions, and how is forgotten.", got=f"no record of run {version.run}")
+    configuration: dict[str, Any] = record["configuration"]
+    return configuration
 
 
 def _analogies(before: Artifact, after: Artifact, limits: Limits) -> list[Condition]:

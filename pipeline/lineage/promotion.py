@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pipeline.errors import Corpus2VecError, UsageError
 from pipeline.lineage.conditions import Condition, Limits, Whole, check, whole
-from pipeline.lineage.references import SHORTEST, resolve
+from pipeline.lineage.references import SHORTEST, resolve, unknown
 from pipeline.storage.locks import using
 from pipeline.storage.registry import ALIAS, Move, Registry, Version
 from pipeline.storage.store import Store
@@ -157,23 +157,23 @@ def find_version(store: Store, name: str, reference: str) -> Version:
         When a record or a manifest cannot be read.
     """
     registry = Registry(store)
-    versions = registry.versions(name)
-    if not versions:
-        resolve(store, f"{name}@newest")  # which says what there is
+    newest = registry.newest(name)
+    if newest is None:
+        raise unknown(store, name)
     which = reference.removeprefix(f"{name}@")
     if not which:
-        return versions[-1]
+        return newest
     if found := registry.find(name, which):
         return found
     vectors = resolve(store, which if len(which) >= SHORTEST else f"{name}@{which}").vectors
-    for version in reversed(versions):
+    for version in reversed(registry.versions(name, lambda error: None)):
         if version.vectors == vectors:
             return version
     raise UsageError(
         f"This is no version of {name}.",
         where=str(store.root),
-        got=reference,
-        expected=f"one of 1 to {versions[-1].number}, an alias, or a run or key that made one",
+        got=reference[:100],
+        expected=f"one of 1 to {newest.number}, an alias, or a run or key that made one",
         remedy=f"corpus2vec models {name} lists all.",
     )
 

@@ -1,4 +1,4 @@
-"""Whether the record of a run that came from somebody else is one: what it must have to be shown, and that its names are names."""
+"""Whether something is the record of a run: what it must have to be shown, and that its names are names. It may come from somebody else."""
 
 import re
 from collections.abc import Mapping
@@ -32,12 +32,27 @@ _OF_STEP = {
     "size_bytes": _WHOLE,
 }
 _OF_SOURCE = {"path": _TEXT, "format": _TEXT, "start": _WHOLE, "stop": _WHOLE, "sha256": _TEXT}
+_SECTIONS = ("corpus", "tokenize", "evaluate")  # that something is taken from
 _STAGE = re.compile(r"[a-z][a-z0-9_]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def refuse_other_than_record(record: Mapping[str, Any]) -> None:
-    """Stop when something is no record of a run.
+    """Stop when something that came from elsewhere is no record of a run, or none that can be kept here.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong.
+    """
+    refuse_another_form(record)
+    if SEAL in record:  # ours gets that name
+        raise ValueError(f"the record has a field {SEAL}")
+    unsealed(sealed(record, "").encode().decode(), "")  # what cannot be written, or reads otherwise, would be a damaged record here
+
+
+def refuse_another_form(record: Mapping[str, Any]) -> None:
+    """Stop when something has not the form of a run's record.
 
     Raises
     ------
@@ -45,9 +60,7 @@ def refuse_other_than_record(record: Mapping[str, Any]) -> None:
         With what is wrong.
     """
     _refuse_other_kinds(record, _OF_RUN, "the record")
-    if SEAL in record:  # ours gets that name
-        raise ValueError(f"the record has a field {SEAL}")
-    unsealed(sealed(record, "").encode().decode(), "")  # what cannot be written, or reads otherwise, would be a damaged record here
+    _refuse_other_kinds(record["configuration"], dict.fromkeys(_SECTIONS, _OBJECT), "its configuration")
     for source in record["sources"]:
         _refuse_other_kinds(source, _OF_SOURCE, "a source")
     _refuse_other_kinds(record["environment"], dict.fromkeys(record["environment"], _TEXT), "its environment")

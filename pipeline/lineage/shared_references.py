@@ -8,18 +8,19 @@ from typing import Any
 
 from pipeline.errors import SharedStoreError, UsageError
 from pipeline.lineage.received import refuse_other_than_record
-from pipeline.lineage.references import SHORTEST, Referent, links_of
+from pipeline.lineage.references import SHORTEST, Referent, of_run
 from pipeline.storage.artifact import Link
 from pipeline.storage.registry import NAME
 from pipeline.storage.shared import AT_ONCE, SharedStore, WrongContentError, in_parallel
 
-_KEY = re.compile(r"(?:([a-z][a-z0-9_]*)/)?([0-9a-f]{4,64})")
+_KEY = re.compile(r"(?:([a-z][a-z0-9_]{0,99})/)?([0-9a-f]{4,64})")
 
 
 def resolve_shared(shared: SharedStore, reference: str) -> Referent:
     """What a reference means in a shared store: a run, a model's name, or an artifact by `stage/key` or `key`.
 
-    Of runs and keys the beginning is enough, from four letters on. A name comes first: it may look like the beginning of a run.
+    Of runs and keys the beginning is enough, from four letters on. When just one of them begins so, it is meant, and not a model that is
+    called so: runs and artifacts are listed in a moment, but names stand in the records of runs, all of which have to be fetched.
 
     Raises
     ------
@@ -38,29 +39,25 @@ def resolve_shared(shared: SharedStore, reference: str) -> Referent:
             remedy=f"corpus2vec show {reference} names its run, in the store where {which} is.",
         )
     runs = shared.runs()
+    found = [run for run in runs if len(reference) >= SHORTEST and run.startswith(reference)]
     if reference in runs:
-        return _of_run(_record(shared, reference))
-    if re.fullmatch(NAME, reference) and not re.fullmatch(r"[0-9a-f]{64}", reference):
-        names: dict[str, None] = {}
+        found = [reference]
+    links = _artifacts(shared, reference)
+    if len(found) + len(links) == 1:
+        return of_run(_record(shared, found[0])) if found else Referent(f"{links[0].stage}/{links[0].key[:12]}", (links[0],))
+    names: dict[str, None] = {}
+    if re.fullmatch(NAME, reference):
         for record in _records(shared, runs):
             if record["name"] == reference:
-                return _of_run(record)
+                return of_run(record)
             names[record["name"]] = None
-    else:
-        names = {}
-    found = [f"run {run}" for run in runs if len(reference) >= SHORTEST and run.startswith(reference)]
-    links = _artifacts(shared, reference)
-    if len(found) + len(links) > 1:
-        raise _ambiguous(shared, reference, found, links)
-    if found:
-        return _of_run(_record(shared, found[0].removeprefix("run ")))
-    if links:
-        return Referent(f"{links[0].stage}/{links[0].key[:12]}", (links[0],))
+    if found or links:
+        raise _ambiguous(shared, reference, [f"run {run}" for run in found], links)
     near = difflib.get_close_matches(reference, names, n=1)
     raise UsageError(
         "There is nothing that is called so in the shared store.",
         where=shared.url,
-        got=reference,
+        got=reference[:100],
         expected=("one of " + ", ".join(islice(names, 10)) + ", " if names else "") + "a run, or the beginning of a key",
         remedy=f"Did you mean {near[0]}?" if near else "Push it first: corpus2vec push REF URL, where it is." if not runs else "",
     )
@@ -98,11 +95,6 @@ def _records(shared: SharedStore, runs: list[str]) -> Iterator[dict[str, Any]]:
 
     for first in range(0, len(runs), AT_ONCE):
         yield from (record for record in in_parallel(read, runs[first : first + AT_ONCE]) if record)
-
-
-def _of_run(record: dict[str, Any]) -> Referent:
-    links = [link for step in record["steps"] if step["step"] in ("train", "evaluate") for link in links_of(step)]
-    return Referent(f"run {record['id']}", tuple(links), None, record)
 
 
 def _ambiguous(shared: SharedStore, reference: str, runs: list[str], links: list[Link]) -> UsageError:

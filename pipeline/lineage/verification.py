@@ -17,7 +17,8 @@ from pipeline.lineage.findings import Finding, Wrong
 from pipeline.lineage.hashing import Examined, Examiner, OnProgress, Recorded
 from pipeline.lineage.inspection import Artifacts, Inspected, inspect, named, place_of, short
 from pipeline.lineage.records import Checked, check_checkpoints, check_records, record_paths
-from pipeline.lineage.references import Referent, links_of, resolve
+from pipeline.lineage.references import Referent, links_of, of_run, resolve
+from pipeline.lineage.runs import newest_run
 from pipeline.storage.artifact import MANIFEST, Link, can_be_called
 from pipeline.storage.store import KEY_LETTERS, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
 
@@ -51,7 +52,7 @@ def verify(store: Store, reference: str = "", on_progress: OnProgress = lambda d
         When the record, or the only manifest, that it leads to is damaged.
     """
     started = time.monotonic()
-    referent = resolve(store, reference or _newest(store))
+    referent = resolve(store, reference) if reference else _newest(store)
     artifacts: dict[str, Inspected] = {}
     findings = list(_follow(store, referent.links, artifacts))
     of_run = [link for step in referent.run["steps"] for link in links_of(step)] if referent.run else []
@@ -109,16 +110,16 @@ def _directory(store: Store, link: Link) -> Path | None:
     return here if os.path.lexists(here) else elsewhere if os.path.lexists(elsewhere / MANIFEST) else None
 
 
-def _newest(store: Store) -> str:
-    records = store.records(RUNS)
-    if not records:
+def _newest(store: Store) -> Referent:
+    record = newest_run(store)
+    if record is None:
         raise UsageError(
             "No run has finished in this store.",
             where=str(store.root),
             expected="a run whose vectors can be verified",
             remedy="Train a model (corpus2vec train CONFIG), name another store (--store DIRECTORY), or verify what is there (--all).",
         )
-    return str(records[-1]["id"])
+    return of_run(record)
 
 
 def _follow(store: Store, links: Iterable[Link], artifacts: dict[str, Inspected]) -> Iterator[Finding]:

@@ -13,13 +13,14 @@ from pathlib import Path
 from pipeline.choices import Format
 from pipeline.configuration import is_url
 from pipeline.errors import InputError, StoreError
+from pipeline.lineage.runs import run_records
 from pipeline.scoring.evaluation_sets import shipped_sets
 from pipeline.sources.cutting import digest_of_groups
 from pipeline.sources.ranges import HashedRange, open_file
 from pipeline.sources.shard import SourceShard
 from pipeline.storage.artifact import Link
 from pipeline.storage.keys import READ_BYTES, digest_of_file
-from pipeline.storage.store import RUNS, Store
+from pipeline.storage.store import Store
 
 MOST_NAMED = 50  # files in an error
 
@@ -154,7 +155,7 @@ class Whereabouts:
     @cached_property
     def _sources(self) -> dict[tuple[int, int, str], list[str]]:
         found: dict[tuple[int, int, str], list[str]] = {}
-        for run in reversed(self._store.records(RUNS)):
+        for run in reversed(run_records(self._store, lambda error: None)):  # one that is broken only knows no place
             for source in run["sources"]:
                 found.setdefault((source["start"], source["stop"], source["sha256"]), []).append(source["path"])
         return found

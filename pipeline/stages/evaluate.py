@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.configuration import Evaluate
-from pipeline.models import side_of
 from pipeline.scoring.analogies import SectionScore, score_analogies
 from pipeline.scoring.evaluation_sets import EvaluationFile, EvaluationKind
 from pipeline.scoring.questions import read_questions
 from pipeline.scoring.rated_pairs import read_pairs
 from pipeline.scoring.similarity import SimilarityScore, score_similarity
+from pipeline.sides import side_of
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import SECTIONS, SECTIONS_FILE, SIMILARITY, SIMILARITY_FILE, VECTORS_FILE

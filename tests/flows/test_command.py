@@ -10,7 +10,7 @@ import psutil
 import pytest
 from gensim.models import KeyedVectors
 
-from pipeline.models import find_model
+from pipeline.lineage.models import find_model
 from pipeline.storage.store import Store
 from pipeline.vectors import read_vectors
 from tests.conftest import Finished, Project, environment_of, free_port, new_project

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.models import find_model
+from pipeline.lineage.models import find_model
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import Store
 from tests.conftest import COMMAND, Finished, environment_of, run_command

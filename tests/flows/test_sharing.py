@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.models import find_model
+from pipeline.lineage.models import find_model
 from pipeline.storage.store import Store
 from tests.conftest import Finished, Project, run_command
 from tests.pipeline.lineage.stores import finished_run

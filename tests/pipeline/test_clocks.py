@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.lineage.collection import sweep
-from pipeline.models import find_model
+from pipeline.lineage.models import find_model
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.store import RUNS, Store

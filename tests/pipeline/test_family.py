@@ -7,10 +7,10 @@ import pytest
 
 from pipeline.chain import chain
 from pipeline.errors import ConfigurationError, UsageError
-from pipeline.models import side_of
 from pipeline.plan import plan
 from pipeline.projection import project, refuse_absurd
 from pipeline.run import Run
+from pipeline.sides import side_of
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import Store
 from pipeline.vectors import Side, read_vectors

@@ -16,7 +16,7 @@ from rich.console import Console
 from flows.showing import show_run
 from pipeline.choices import Format
 from pipeline.errors import InputError
-from pipeline.models import find_model
+from pipeline.lineage.runs import newest_run
 from pipeline.quarantine import read_quarantine
 from pipeline.reasons import LeftOut, Reason
 from pipeline.run import Run
@@ -272,15 +272,20 @@ def test_run__tells_of_a_corpus_that_is_no_text_at_all(tmp_path: Path) -> None:
         assert caught.value.details["where"].startswith(f"{path}, byte ")
 
 
+def shown_run(run: Run) -> str:
+    out, unusable = io.StringIO(), []
+    show_run(run.store, newest_run(run.store), Console(file=out, width=250), None, unusable.append)
+    assert unusable == []
+    return out.getvalue()
+
+
 @pytest.mark.parametrize("first", [0, 40])
 def test_show__tells_what_was_broken_and_where(first: int, lines: list[str], tmp_path: Path) -> None:
     data = ("".join(line + "\n" for line in lines)).encode() + spoilt(lines, 30)[first:]
     path = write(tmp_path / "bad.txt", data)
     run = walk(configured(path, corpus__max_broken=0.5, corpus__shard_mb=0.01), tmp_path / "store", InPlace())
     run.finish("a test")
-    out = io.StringIO()
-    show_run(run.store, find_model(run.store), Console(file=out, width=250))
-    shown = out.getvalue()
+    shown = shown_run(run)
     n_broken = sum(artifact.manifest.measures["broken"] for artifact in run.made["tokenize"])
     assert n_broken in (29, 30)
     assert f"not UTF-8  {n_broken}" in " ".join(shown.split(" ")).replace("   ", "  ") or f"{n_broken}" in shown
@@ -300,9 +305,7 @@ def test_show__accounts_for_all_that_was_left_out_in_the_same_words(lines: list[
     options = {"tokenize__stop_words": ["the", "of"], "tokenize__min_sentence_tokens": 5, "corpus__max_broken": 0.5}
     run = walk(configured(tmp_path / "texts", **options), tmp_path / "store", InPlace())
     run.finish("a test")
-    out = io.StringIO()
-    show_run(run.store, find_model(run.store), Console(file=out, width=250))
-    cells = [[cell for cell in line.split("  ") if cell.strip()] for line in out.getvalue().splitlines()]
+    cells = [[cell for cell in line.split("  ") if cell.strip()] for line in shown_run(run).splitlines()]
     shown = {
         tuple(cell.strip() for cell in row[:3]): int(row[3].replace(",", ""))
         for row in cells

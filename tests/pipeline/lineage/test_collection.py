@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pipeline.errors import StoreError, UsageError
 from pipeline.journal import JOURNAL
 from pipeline.lineage.collection import Kind, collect, sweep
+from pipeline.lineage.models import find_model
 from pipeline.lineage.retention import keep, release
 from pipeline.lineage.verification import verify_all
-from pipeline.models import find_model
 from pipeline.run import Run, evaluate_model
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest
 from pipeline.storage.atomic import among_processes

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Corpus2VecError, StoreError, UsageError
 from pipeline.lineage.conditions import Condition, Limits
+from pipeline.lineage.models import find_model
 from pipeline.lineage.movement import movement
 from pipeline.lineage.promotion import PRODUCTION, Outcome, Promotion, find_version, promote, rollback
-from pipeline.models import find_model
 from pipeline.storage.artifact import Link
 from pipeline.storage.locks import LockedError, alone
 from pipeline.storage.registry import Registry

@@ -17,9 +17,9 @@ from pipeline.errors import ConfigurationError, SharedStoreError, StoreError, Us
 from pipeline.events import Event, StepAdvanced, listening
 from pipeline.lineage.closure import closure
 from pipeline.lineage.collection import Kind, collect, sweep
+from pipeline.lineage.models import find_model
 from pipeline.lineage.references import Referent, resolve
 from pipeline.lineage.transfer import pull, push
-from pipeline.models import find_model
 from pipeline.run import Run
 from pipeline.storage.artifact import Artifact, FileRecord, Manifest, key_of
 from pipeline.storage.keys import digest_of_file

@@ -13,14 +13,15 @@ from pipeline.storage.artifact import Link
 from pipeline.storage.registry import NAME
 from pipeline.storage.shared import AT_ONCE, SharedStore, WrongContentError, in_parallel
 
+SURE = 9  # letters: more than a date has, by which somebody may call a model
 _KEY = re.compile(r"(?:([a-z][a-z0-9_]{0,99})/)?([0-9a-f]{4,64})")
 
 
 def resolve_shared(shared: SharedStore, reference: str) -> Referent:
     """What a reference means in a shared store: a run, a model's name, or an artifact by `stage/key` or `key`.
 
-    Of runs and keys the beginning is enough, from four letters on. When just one of them begins so, it is meant, and not a model that is
-    called so: runs and artifacts are listed in a moment, but names stand in the records of runs, all of which have to be fetched.
+    Of runs and keys the beginning is enough, from four letters on. A name comes first: it may look like the beginning of a run. But names
+    stand in the records of runs, all of which have to be fetched, so nobody asks for them when something begins with nine letters or more.
 
     Raises
     ------
@@ -43,16 +44,18 @@ def resolve_shared(shared: SharedStore, reference: str) -> Referent:
     if reference in runs:
         found = [reference]
     links = _artifacts(shared, reference)
-    if len(found) + len(links) == 1:
-        return of_run(_record(shared, found[0])) if found else Referent(f"{links[0].stage}/{links[0].key[:12]}", (links[0],))
     names: dict[str, None] = {}
-    if re.fullmatch(NAME, reference):
+    if re.fullmatch(NAME, reference) and not (len(reference) >= SURE and (found or links)):
         for record in _records(shared, runs):
             if record["name"] == reference:
                 return of_run(record)
             names[record["name"]] = None
-    if found or links:
+    if len(found) + len(links) > 1:
         raise _ambiguous(shared, reference, [f"run {run}" for run in found], links)
+    if found:
+        return of_run(_record(shared, found[0]))
+    if links:
+        return Referent(f"{links[0].stage}/{links[0].key[:12]}", (links[0],))
     near = difflib.get_close_matches(reference, names, n=1)
     raise UsageError(
         "There is nothing that is called so in the shared store.",

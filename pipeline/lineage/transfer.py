@@ -216,11 +216,8 @@ def _progress(verb: str, what: str, files: Iterable[FileRecord]) -> Progress:
 
 
 def _take_over(store: Store, record: dict[str, Any]) -> Version:
-    """Have a run here, and its vectors as a version of its model: one that is here with the same vectors and scores is this version."""
+    """Have a run here, and its vectors as a version of its model, as if it had finished here now."""
     made = {step["step"]: links_of(step)[0] for step in record["steps"]}
-    vectors, evaluation = made["train"], made["evaluate"]
-    if record["id"] not in {run["id"] for run in store.records(RUNS)}:
+    if store.record(RUNS, record["id"]) is None:
         store.write_record(RUNS, record["id"], record)
-    registry = Registry(store)
-    same = [version for version in registry.versions(record["name"]) if (version.vectors, version.evaluation) == (vectors, evaluation)]
-    return same[-1] if same else registry.register(record["name"], record["id"], vectors, evaluation)
+    return Registry(store).register(record["name"], record["id"], made["train"], made["evaluate"])

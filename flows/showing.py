@@ -136,8 +136,8 @@ def show_run(store: Store, run: dict[str, Any], console: Console, version: Versi
         for unit, numbers in totals.items():
             tallies += [{"step": step["step"], "of": unit, "": name, "number": f"{n:,}"} for name, n in numbers.items()]
     if gone:
-        what = "Its vectors are" if "train" in gone else "Some of what it made is"
-        console.print(f"{what} no longer in the store as it left them: what it made in {', '.join(gone)}.", markup=False)
+        what = "Its vectors are no longer in the store. " if "train" in gone else ""
+        console.print(f"{what}Gone, or there with other bytes than this run left: {', '.join(gone)}.", markup=False)
     console.print()
     console.print(table_of(steps, right=("artifacts", "size", "result")))
     console.print()

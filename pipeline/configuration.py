@@ -420,7 +420,7 @@ class Configuration(Section):
     """Everything that a run needs to know."""
 
     name: Annotated[str, Field(pattern=rf"^{NAME}$", max_length=100)] = "vectors"
-    """The name of the model; `corpus2vec similar --model NAME` finds its newest run."""
+    """The name of the model; `corpus2vec similar --model NAME` finds its newest version."""
     corpus: Corpus = Corpus()
     tokenize: Tokenize = Tokenize()
     phrases: Phrases = Phrases()

@@ -63,7 +63,10 @@ def models(
         print_json(asdict(found)) if as_json else show_model(found, console())
     else:
         known = listed_models(where, unusable.append)
-        print_json([asdict(model) for model in known]) if as_json else show_models(known, where, console())
+        if as_json:
+            print_json([asdict(model) for model in known])
+        elif known or not unusable:  # otherwise there are models, and the warning names them
+            show_models(known, where, console())
     warn_of_unusable(unusable)
 
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from benchmarks.against_gensim import ROOT
 from pipeline.environment import environment
-from pipeline.lineage.verification import Verification, verify_all
+from pipeline.lineage.verifying.verification import Verification, verify_all
 from pipeline.storage.artifact import FileRecord, Manifest, Tally, key_of
 from pipeline.storage.schemas import VECTORS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.store import Store

@@ -24,8 +24,8 @@ import numpy as np
 
 from benchmarks.against_gensim import ROOT
 from pipeline.environment import environment
+from pipeline.lineage.comparing.movement import N_CANDIDATES, N_NEIGHBOURS, N_WORDS
 from pipeline.lineage.models import find_model
-from pipeline.lineage.movement import N_CANDIDATES, N_NEIGHBOURS, N_WORDS
 from pipeline.storage.store import Store
 
 COMMAND = Path(sys.executable).with_name("corpus2vec")

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.tables import readable_bytes
 from pipeline.lineage.closure import closure
-from pipeline.lineage.collection import Collection, Kind, Leaving
+from pipeline.lineage.keeping.collection import Collection, Kind, Leaving
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.pins import Pin
 from pipeline.storage.store import Store

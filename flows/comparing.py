@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from flows.tables import readable_bytes, table_of
-from pipeline.lineage.comparison import Changed, Difference
+from pipeline.lineage.comparing.comparison import Changed, Difference
+from pipeline.lineage.comparing.movement import Movement
 from pipeline.lineage.corpora import Change, CorpusFile
-from pipeline.lineage.movement import Movement
 from pipeline.lineage.scores import RHO, TOTAL, Score, ScoreChange
 
 ROWS = 20  # of a table that are shown; --json has all

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from flows.tables import table_of
-from pipeline.lineage.catalogue import ListedModel, ListedVersion
-from pipeline.lineage.conditions import Condition
-from pipeline.lineage.promotion import Outcome, Promotion, figure_text
+from pipeline.lineage.promoting.catalogue import ListedModel, ListedVersion
+from pipeline.lineage.promoting.conditions import Condition
+from pipeline.lineage.promoting.promotion import Outcome, Promotion, figure_text
 from pipeline.storage.store import Store
 
 MINUTES = 16  # letters of an ISO time as far as minutes

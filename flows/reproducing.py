@@ -7,9 +7,9 @@ from rich.console import Console
 
 from flows.tables import readable_bytes, table_of
 from pipeline.errors import ReproductionError
-from pipeline.lineage.byte_differences import FileDifference
-from pipeline.lineage.recipes import is_own_function
-from pipeline.lineage.reproduction import EnvironmentDifference, Rebuilt, Reproduction, Result, environment_differences
+from pipeline.lineage.reproducing.byte_differences import FileDifference
+from pipeline.lineage.reproducing.recipes import is_own_function
+from pipeline.lineage.reproducing.reproduction import EnvironmentDifference, Rebuilt, Reproduction, Result, environment_differences
 
 MOST_NAMED = 10  # files that were found elsewhere, and files that differ
 

@@ -11,9 +11,9 @@ from flows.tables import readable_bytes, table_of
 from pipeline.choices import Format
 from pipeline.errors import StoreError, UsageError
 from pipeline.journal import RunState, UnfinishedRun, unfinished_runs
-from pipeline.lineage.catalogue import called, identity_of, version_names
 from pipeline.lineage.closure import closure
 from pipeline.lineage.models import Model, run_of
+from pipeline.lineage.promoting.catalogue import called, identity_of, version_names
 from pipeline.lineage.references import Referent, links_of
 from pipeline.lineage.runs import run_records
 from pipeline.quarantine import read_quarantine

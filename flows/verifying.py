@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from flows.tables import readable_bytes
-from pipeline.lineage.verification import Verification
+from pipeline.lineage.verifying.verification import Verification
 
 MOST_SHOWN = 50
 

@@ -33,7 +33,7 @@ def gc(
     """
     from flows.collecting import collection_json, collection_lines, leaving_rows
     from flows.tables import table_of
-    from pipeline.lineage.collection import collect, sweep
+    from pipeline.lineage.keeping.collection import collect, sweep
 
     where = existing_store(store)
     found = sweep(where, runs) if delete else collect(where, runs)
@@ -64,8 +64,8 @@ def keep(
     """Keep REFERENCE and all that it was made from, whatever gc removes; without REFERENCE, list what is kept."""
     from flows.collecting import pin_rows
     from flows.tables import table_of
-    from pipeline.lineage.retention import keep as pin
-    from pipeline.lineage.retention import release
+    from pipeline.lineage.keeping.retention import keep as pin
+    from pipeline.lineage.keeping.retention import release
     from pipeline.storage.pins import Pins
     from pipeline.storage.store import Store
 

@@ -32,7 +32,7 @@ def diff(
     have the same ones: on the shipped 20 MB the vectors move 0.36 that way.
     """
     from flows.comparing import difference_as_json, show_difference
-    from pipeline.lineage.comparison import difference
+    from pipeline.lineage.comparing.comparison import difference
     from pipeline.lineage.references import resolve
     from pipeline.storage.store import Store
 
@@ -51,8 +51,8 @@ def models(
 ) -> None:
     """The models with their newest versions and aliases; with NAME, all versions of one and the history of its aliases."""
     from flows.models import show_model, show_models
-    from pipeline.lineage.catalogue import listed_model, listed_models
-    from pipeline.lineage.promotion import find_version
+    from pipeline.lineage.promoting.catalogue import listed_model, listed_models
+    from pipeline.lineage.promoting.promotion import find_version
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))
@@ -99,9 +99,9 @@ def promote(
     and scores is read and compared with its digest first. Scores made by other questions than the present version's are made again.
     """
     from flows.models import promotion_as_json, show_promotion
-    from pipeline.lineage.conditions import Limits
-    from pipeline.lineage.promotion import Outcome
-    from pipeline.lineage.promotion import promote as promote_version
+    from pipeline.lineage.promoting.conditions import Limits
+    from pipeline.lineage.promoting.promotion import Outcome
+    from pipeline.lineage.promoting.promotion import promote as promote_version
     from pipeline.storage.locks import using
     from pipeline.storage.store import Store
 
@@ -126,7 +126,7 @@ def rollback(name: Name, /, *, alias: Alias = "production", store: StorePath = N
 
     Done again it goes further back, along what was promoted. The history keeps both steps: corpus2vec models NAME.
     """
-    from pipeline.lineage.promotion import rollback as roll_back
+    from pipeline.lineage.promoting.promotion import rollback as roll_back
     from pipeline.storage.locks import using
     from pipeline.storage.store import Store
 

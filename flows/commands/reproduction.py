@@ -53,7 +53,7 @@ def reproduce(
     from pipeline.errors import UsageError
     from pipeline.events import listening
     from pipeline.lineage.references import resolve
-    from pipeline.lineage.reproduction import reproduce as make_again
+    from pipeline.lineage.reproducing.reproduction import reproduce as make_again
     from pipeline.storage.locks import using
     from pipeline.storage.store import Store
     from pipeline.workers import DaskWorkers

@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from flows.display import Display
-    from pipeline.lineage.transfer import Transfer
+    from pipeline.lineage.sharing.transfer import Transfer
     from pipeline.storage.shared import SharedStore
     from pipeline.storage.store import Store
 
@@ -48,7 +48,7 @@ def push(
     """
     from pipeline.events import listening
     from pipeline.lineage.references import resolve
-    from pipeline.lineage.transfer import push as push_referent
+    from pipeline.lineage.sharing.transfer import push as push_referent
 
     where, shared = _stores(url, config, overrides, store)
     referent = resolve(where, reference)
@@ -75,7 +75,7 @@ def pull(
     After an interruption the same command goes on. Who may read is said by the environment, as for push.
     """
     from pipeline.events import listening
-    from pipeline.lineage.transfer import pull as pull_reference
+    from pipeline.lineage.sharing.transfer import pull as pull_reference
 
     where, shared = _stores(url, config, overrides, store)
     with _display(as_json) as display, listening(display):

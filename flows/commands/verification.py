@@ -27,8 +27,8 @@ def verify(
     """
     from flows.verifying import show_verification, shown_progress, verification_values
     from pipeline.errors import StoreError, UsageError
-    from pipeline.lineage.verification import verify as verify_reference
-    from pipeline.lineage.verification import verify_all
+    from pipeline.lineage.verifying.verification import verify as verify_reference
+    from pipeline.lineage.verifying.verification import verify_all
 
     if reference and everything:
         raise UsageError(

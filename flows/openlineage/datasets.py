@@ -20,7 +20,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from pipeline.credentials import redacted
-from pipeline.lineage.contracts import schema_of
+from pipeline.lineage.verifying.contracts import schema_of
 from pipeline.sources.shard import SourceShard
 from pipeline.storage.artifact import Artifact, Link, Manifest
 from pipeline.storage.store import KEY_LETTERS

@@ -9,7 +9,7 @@ import pytest
 from flows.tables import readable_bytes
 from pipeline.configuration_file import parse_configuration
 from pipeline.lineage.references import resolve
-from pipeline.lineage.transfer import push
+from pipeline.lineage.sharing.transfer import push
 from pipeline.storage.registry import Registry
 from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import Store

@@ -10,7 +10,7 @@ import pytest
 from flows.interruption import INTERRUPTED
 from flows.reproducing import file_text, printable
 from kernels.lanes import WIDTH_VARIABLE, simd_width
-from pipeline.lineage.byte_differences import Cell, FileDifference
+from pipeline.lineage.reproducing.byte_differences import Cell, FileDifference
 from pipeline.storage.artifact import FileRecord
 from tests.conftest import COMMAND, Finished, Project, environment_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lineage.collection import sweep
+from pipeline.lineage.keeping.collection import sweep
 from pipeline.lineage.models import find_model
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Manifest

@@ -14,7 +14,7 @@ import pytest
 from pipeline.environment import environment
 from pipeline.events import Event, RunWaits, listening
 from pipeline.journal import unfinished_runs
-from pipeline.lineage.collection import collect, sweep
+from pipeline.lineage.keeping.collection import collect, sweep
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.store import RUNS, Store
 from tests.conftest import ROOT

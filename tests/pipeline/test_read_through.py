@@ -11,10 +11,10 @@ from pipeline.configuration_file import parse_configuration
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, RunWarned, StepFinished, listening
 from pipeline.lineage.closure import closure
-from pipeline.lineage.collection import Kind, collect, sweep
+from pipeline.lineage.keeping.collection import Kind, collect, sweep
 from pipeline.lineage.references import resolve
-from pipeline.lineage.transfer import pull, push
-from pipeline.lineage.verification import verify, verify_all
+from pipeline.lineage.sharing.transfer import pull, push
+from pipeline.lineage.verifying.verification import verify, verify_all
 from pipeline.plan import plan
 from pipeline.run import Run, read_through
 from pipeline.storage.artifact import MANIFEST, Manifest

@@ -10,7 +10,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from pipeline.errors import Corpus2VecError
-from pipeline.lineage.verification import verify_all
+from pipeline.lineage.verifying.verification import verify_all
 from pipeline.storage.store import DIGESTS, RUNS, Store
 from pipeline.workers import InPlace
 from tests.pipeline.lineage.stores import text

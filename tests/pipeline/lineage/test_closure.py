@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pipeline.errors import StoreError
 from pipeline.lineage.ancestry import ancestry
 from pipeline.lineage.closure import Closure, closure
-from pipeline.lineage.findings import Wrong
 from pipeline.lineage.references import resolve
-from pipeline.lineage.verification import verify
+from pipeline.lineage.verifying.findings import Wrong
+from pipeline.lineage.verifying.verification import verify
 from pipeline.storage.artifact import FileRecord, Link, Manifest, key_of
 from pipeline.storage.store import Store
 

@@ -16,11 +16,11 @@ from pipeline.configuration_file import load_configuration
 from pipeline.errors import Corpus2VecError, StoreError, UsageError
 from pipeline.lineage.ancestry import ancestry
 from pipeline.lineage.card import card
-from pipeline.lineage.comparison import difference
+from pipeline.lineage.comparing.comparison import difference
 from pipeline.lineage.models import configuration_of, find_model
 from pipeline.lineage.references import resolve
 from pipeline.lineage.runs import newest_run, run_record, run_records
-from pipeline.lineage.verification import verify
+from pipeline.lineage.verifying.verification import verify
 from pipeline.run import Run
 from pipeline.storage.sealed import sealed
 from pipeline.storage.store import RECORD, RUNS, Store

@@ -1,0 +1,1 @@
+"""What differs between two models, runs or artifacts, and how far vectors moved."""

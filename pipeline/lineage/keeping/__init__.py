@@ -1,0 +1,1 @@
+"""What has to stay in a store, and the removal of the rest."""

@@ -1,0 +1,1 @@
+"""Models by name: their versions, and which of them an alias may stand for."""

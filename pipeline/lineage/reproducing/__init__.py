@@ -1,0 +1,1 @@
+"""Making something again from manifests alone, and comparing the bytes."""

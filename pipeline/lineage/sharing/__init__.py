@@ -1,0 +1,1 @@
+"""Sending to a shared store, and bringing from there."""

@@ -1,0 +1,1 @@
+"""Whether what is in a store is still what was made."""

@@ -159,8 +159,16 @@ def test_commands__do_not_leave_the_store_for_a_record_that_names_what_is_outsid
         if step["step"] in ("snapshot", "tokenize"):
             step["stage"], step["keys"], step["digests"] = "../..", ["../" * 20 + "etc"], ["\x1b[31m"]
     path.write_text(sealed(record, copied.place_of(path)), encoding="utf-8")
-    for arguments in (("show",), ("show", record["id"]), ("similar", "\x1b[31mking\x9b[b]<script>")):
-        assert ask(copied, *arguments).exit_code == 0
+    by_key = next((copied.root / "train").iterdir()).name
+    for arguments, exit_code in (
+        (("show",), 0),
+        (("show", record["id"]), 1),
+        (("similar", "\x1b[31mking\x9b[b]<script>", "-m", by_key), 0),
+    ):
+        done = ask(copied, *arguments)
+        assert done.exit_code == exit_code, done.err
+        assert not {"\x1b", "\u202e", "\x9b"} & {*done.out, *done.err}
+    assert f"cannot be used: {path}." in ask(copied, "show").err
     done = ask(copied, "verify", "--all")
     assert done.exit_code == 0  # it names what is not there, as records may
     assert "2 artifacts in their records that were removed" in done.out or "1 artifact in their records" in done.out

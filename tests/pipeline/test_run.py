@@ -21,7 +21,7 @@ from pipeline.errors import ConfigurationError, InputError
 from pipeline.events import Event, StepAdvanced, StepFinished, StepStarted, listening
 from pipeline.run import Run, evaluate_model
 from pipeline.storage.artifact import Artifact
-from pipeline.storage.locks import alone
+from pipeline.storage.locks import OF_STORE, alone
 from pipeline.storage.schemas import PAIRS, PHRASES, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.store import RUNS, Store
 from pipeline.storage.tables import read_table
@@ -188,7 +188,7 @@ def test_run__gives_the_same_bytes_when_a_worker_is_killed_in_every_step(
             run = walk(configuration, tmp_path, workers, last="pairs")
     assert killed == ["tokenize", "phrases-1", "phrases-2", "pairs"]
     assert digests(run, "vocabulary", "pairs") == digests(with_phrases, "vocabulary", "pairs")
-    assert {path.name for path in tmp_path.rglob("*") if path.name.startswith(".")} == set()
+    assert {path.name for path in tmp_path.rglob("*") if path.name.startswith(".")} == {OF_STORE}
 
 
 @pytest.mark.parametrize("shard_mb", [0.002, 0.03, 4096])

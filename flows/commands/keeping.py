@@ -16,7 +16,7 @@ def gc(
         int | None,
         Parameter(
             validator=validators.Number(gte=0),
-            help="Keep only so many of the newest finished runs of each model's name; else all of them.",
+            help="Keep only so many of the newest finished runs and versions of each model's name; else all of them.",
             show_default=False,
         ),
     ] = None,

@@ -31,7 +31,8 @@ class Retained:
 def retained(store: Store, newest: int | None = None) -> Retained:
     """What stays when of each model's name only so many of the newest finished runs are kept; None: all of them.
 
-    The run of a version that an alias stands for is kept too. Of two runs that one is newer which sorts behind the other: no clock counts.
+    So are those of as many of its newest versions (a run that was pulled can be older than its version), and of a version that an alias
+    stands for. Of two runs that one is newer which sorts behind the other: no clock counts.
 
     Raises
     ------
@@ -48,7 +49,9 @@ def retained(store: Store, newest: int | None = None) -> Retained:
     aliased = tuple(aliased_versions(store))
     pins = tuple(Pins(store).all())
     kept = {run for runs in by_name.values() for run in (runs if newest is None else runs[max(0, len(runs) - newest) :])}
-    kept |= {version.run for version in aliased} & set(links)
+    registry = Registry(store)
+    versions = [version for name in registry.names() for version in registry.versions(name)[-newest:]] if newest else []
+    kept |= {version.run for version in (*aliased, *versions)} & set(links)
     roots = [link for run in sorted(kept) for link in links[run]]
     roots += [link for version in aliased for link in (version.vectors, version.evaluation)]
     roots += [link for pin in pins for link in pin.links]

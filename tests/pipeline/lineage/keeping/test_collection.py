@@ -169,6 +169,19 @@ def test_collect__says_which_versions_lose_their_vectors_and_finding_them_says_s
     assert [version.number for version in Registry(store).versions("b")] == [1, 2, 3]
 
 
+def test_collect__keeps_the_newest_version_though_its_run_is_older(trained, tmp_path) -> None:
+    """As that of a run which somebody has pulled."""
+    store, older = copy_of(trained[0], tmp_path / "store"), trained[1][1]
+    versions = store.root / "models" / "a" / "versions"
+    first, second = (Registry(store).versions("a")[index] for index in (0, 1))
+    for path in versions.iterdir():
+        path.unlink()
+    for version in (first, second):
+        assert Registry(store).register("a", version.run, version.vectors, version.evaluation)
+    assert older.id == second.run
+    assert older.id in collect(store, 1).retained.runs
+
+
 def test_collect__takes_an_evaluation_that_no_run_has_made(trained, tmp_path) -> None:
     store = copy_of(trained[0], tmp_path / "store")
     other = evaluate_model(store, trained[1][0].made["train"][0], configured(evaluate__similarity=["simlex999"]))

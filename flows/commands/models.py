@@ -102,14 +102,12 @@ def promote(
     from pipeline.lineage.promoting.conditions import Limits
     from pipeline.lineage.promoting.promotion import Outcome
     from pipeline.lineage.promoting.promotion import promote as promote_version
-    from pipeline.storage.locks import using
     from pipeline.storage.store import Store
 
     if not max_drop >= 0:
         raise UsageError("A drop cannot be negative.", where="--max-drop", got=str(max_drop), expected="points, 0 or more")
     where = Store(store_path(store))
-    with using(where.root):  # so that what is promoted is not removed meanwhile
-        found = promote_version(where, name, reference, alias, Limits(max_drop, min_coverage, max_drift))
+    found = promote_version(where, name, reference, alias, Limits(max_drop, min_coverage, max_drift))
     print_json(promotion_as_json(found)) if as_json else show_promotion(found, console())
     if found.outcome is Outcome.REFUSED:
         failed = [condition.name for condition in found.conditions if not condition.passed]
@@ -127,12 +125,10 @@ def rollback(name: Name, /, *, alias: Alias = "production", store: StorePath = N
     Done again it goes further back, along what was promoted. The history keeps both steps: corpus2vec models NAME.
     """
     from pipeline.lineage.promoting.promotion import rollback as roll_back
-    from pipeline.storage.locks import using
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))
-    with using(where.root):
-        found = roll_back(where, name, alias)
+    found = roll_back(where, name, alias)
     if as_json:
         print_json(asdict(found))
     else:

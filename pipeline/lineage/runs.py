@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.errors import StoreError
-from pipeline.lineage.sharing.received import refuse_another_form
+from pipeline.lineage.run_form import refuse_another_form
 from pipeline.storage.store import RECORD, RUNS, Store
 
 

@@ -36,11 +36,6 @@ class FileDifference:
     largest: float | None = None  # difference between two numbers of the column of that cell, in rows that both have
     unknown: str = ""  # why it cannot be said how they differ
 
-    @property
-    def same_rows(self) -> bool:
-        """Whether both are tables of the same rows, which are only written otherwise."""
-        return not self.cell and not self.unknown
-
 
 def differences(then: Artifact, now: Artifact) -> tuple[FileDifference, ...]:
     """The files that differ by the two manifests; those of the first build are looked into where they are still as its manifest says."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import SharedStoreError, UsageError
 from pipeline.lineage.references import SHORTEST, Referent, of_run
-from pipeline.lineage.sharing.received import refuse_other_than_record
+from pipeline.lineage.run_form import refuse_other_than_record
 from pipeline.storage.artifact import Link
 from pipeline.storage.registry import NAME
 from pipeline.storage.shared import AT_ONCE, SharedStore, WrongContentError, in_parallel

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.storage.artifact import can_be_called
 from pipeline.storage.registry import NAME
 from pipeline.storage.sealed import SEAL, sealed, unsealed
-from pipeline.storage.store import NO_STAGES
+from pipeline.storage.store import is_stage
 
 _TEXT, _LIST, _OBJECT, _WHOLE, _NUMBER = (str,), (list,), (dict,), (int,), (int, float)
 _OF_RUN = {
@@ -33,8 +34,6 @@ _OF_STEP = {
 }
 _OF_SOURCE = {"path": _TEXT, "format": _TEXT, "start": _WHOLE, "stop": _WHOLE, "sha256": _TEXT}
 _SECTIONS = ("corpus", "tokenize", "evaluate")  # that something is taken from
-_STAGE = re.compile(r"[a-z][a-z0-9_]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def refuse_other_than_record(record: Mapping[str, Any]) -> None:
@@ -73,12 +72,12 @@ def refuse_another_form(record: Mapping[str, Any]) -> None:
         raise ValueError("a score is no number")
     for step in record["steps"]:
         _refuse_other_kinds(step, _OF_STEP, "a step of the record")
-        if not _STAGE.fullmatch(step["stage"]) or step["stage"] in NO_STAGES:
+        if not is_stage(step["stage"]):
             raise ValueError(f"no stage is called {step['stage'][:50]!r}")
         names = [*step["keys"], *step["digests"]]
         if not names or len(step["keys"]) != len(step["digests"]):
             raise ValueError("a step of the record has not one digest for each key")
-        if not all(isinstance(name, str) and _SHA256.fullmatch(name) for name in names):
+        if not all(isinstance(name, str) and can_be_called(step["stage"], name) for name in names):
             raise ValueError("a key or a digest in the record is none")
     if not {"train", "evaluate"} <= {step["step"] for step in record["steps"]}:
         raise ValueError("the record has no step that trains, or none that evaluates")

@@ -75,6 +75,27 @@ def train(text: Path, store: Path, seed: int, epochs: int, settings: dict[str, A
     return found | {"n_words": measures["words"], "loss": measures.get("loss")}
 
 
+def means(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The scores of each model; other work on the machine changes none."""
+    names = [name for name in runs[0] if name != "seed"]
+    return {
+        name: {score: round(statistics.mean(run[name][score] for run in runs), 4) for score in ("analogies", "wordsim353")}
+        for name in names
+    }
+
+
+def speeds(runs: list[dict[str, Any]], epochs: int) -> dict[str, dict[str, float]]:
+    """How fast each model is trained, and how many times as fast as by gensim within one seed."""
+    n_words = runs[0][f"gensim: {next(iter(GENSIM))}"]["n_tokens"] * epochs
+    figures: dict[str, dict[str, float]] = {}
+    for name in (name for name in runs[0] if name != "seed"):
+        figures[name] = {"words_per_s": round(statistics.median(n_words / run[name]["train_s"] for run in runs))}
+        peer = f"gensim: {name.removesuffix(', shared')}"
+        if peer in runs[0]:
+            figures[name]["to gensim"] = round(statistics.median(run[peer]["train_s"] / run[name]["train_s"] for run in runs), 2)
+    return figures
+
+
 def main() -> None:
     """Run all, check, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,21 +123,7 @@ def main() -> None:
                 run[f"gensim: {name}"] = {key: theirs[key] for key in ("train_s", "analogies", "wordsim353", "n_tokens")}
             print(json.dumps({name: run[name]}), flush=True)
         runs.append(run)
-    n_words = runs[0][f"gensim: {next(iter(GENSIM))}"]["n_tokens"] * settings.epochs
-    names = [name for name in runs[0] if name != "seed"]
-    figures = {
-        name: {
-            "words_per_s": round(statistics.median(n_words / run[name]["train_s"] for run in runs)),
-            "train_s": round(statistics.median(run[name]["train_s"] for run in runs), 1),
-            "analogies": round(statistics.mean(run[name]["analogies"] for run in runs), 4),
-            "wordsim353": round(statistics.mean(run[name]["wordsim353"] for run in runs), 4),
-        }
-        for name in names
-    }
-    for name in ours:
-        peer = f"gensim: {name.removesuffix(', shared')}"
-        if peer in names:
-            figures[name]["to gensim"] = round(statistics.median(run[peer]["train_s"] / run[name]["train_s"] for run in runs), 2)
+    figures = speeds(runs, settings.epochs) if settings.speed else means(runs)
     result = {
         "benchmark": f"the whole family: 100 dimensions, window 5 (counts: 10), {settings.epochs} epochs (GloVe: 25), defaults otherwise",
         "corpus": settings.corpus.name,

@@ -174,25 +174,27 @@ def _comparison(result: dict[str, Any]) -> list[str]:
 
 
 def _family(result: dict[str, Any], speed: dict[str, Any]) -> list[str]:
-    """Every model and loss beside gensim's; times are from a run of fewer epochs on a quiet machine."""
+    """Every model and loss beside gensim's; speeds, where they were measured, are of fewer epochs on a machine without other work."""
     figures = result["figures"]
     lines = [
         f"The whole family on `{result['corpus']}`: {result['benchmark'].removeprefix('the whole family: ')};",
-        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, means of scores, median speeds; commit `{result['versions']['commit']}`:",
+        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, means of scores{', median speeds' * bool(speed)}; commit "
+        f"`{result['versions']['commit']}`:",
         "",
-        "| | words/s | to gensim | analogies | gensim's | WordSim-353 | gensim's |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        f"| |{' words/s | to gensim |' * bool(speed)} analogies | gensim's | WordSim-353 | gensim's |",
+        f"|---|{'---:|---:|' * bool(speed)}---:|---:|---:|---:|",
     ]
     for name, found in figures.items():
         if name.startswith("gensim: "):
             continue
         peer = figures.get(f"gensim: {name.removesuffix(', shared')}")
-        timed = speed.get(name, {})
-        words = f"{timed['words_per_s'] / 1e6:.2f} M" if timed else ""
-        faster = f"{timed['to gensim']:.1f} times" if "to gensim" in timed else ""
         theirs = (f"{peer['analogies']:.1%}", f"{peer['wordsim353']:.3f}") if peer else ("", "")
-        scores = f"{found['analogies']:.1%} | {theirs[0]} | {found['wordsim353']:.3f} | {theirs[1]}"
-        lines.append(f"| {name} | {words} | {faster} | {scores} |")
+        cells = [f"{found['analogies']:.1%}", theirs[0], f"{found['wordsim353']:.3f}", theirs[1]]
+        if speed:
+            timed = speed.get(name, {})
+            words = f"{timed['words_per_s'] / 1e6:.2f} M" if timed else ""
+            cells = [words, f"{timed['to gensim']:.1f} times" if "to gensim" in timed else "", *cells]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 

@@ -3,10 +3,10 @@
     python -m benchmarks.models /data/text.txt.xz           scores: results/models-TEXT.json
     python -m benchmarks.models /data/text.txt.xz --speed   words a second, of fewer epochs: results/models_speed-TEXT.json
 
-For each seed all of ours, in reproducible and in shared mode where both exist, and gensim's, one after the other. Validated before a time
-counts: all vectors are finite, the analogies are above a floor, and both sides counted the same words. Reported are means of scores, medians
-of speeds, and those of the ratios within each seed. gensim trains CBOW as word2vec does: at its own default rate, and once more at the one
-of ours.
+For each seed all of ours, in reproducible and in shared mode where both exist, and gensim's, one after the other. Validated before
+a time counts: all vectors are finite, the analogies are above a floor, and both sides counted the same words. Reported are means of
+scores, medians of speeds, and those of the ratios within each seed. gensim trains CBOW as word2vec does: at its own default rate,
+and once more at the one of ours.
 """
 
 import argparse

@@ -10,19 +10,18 @@ import pytest
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.errors import ConfigurationError, InputError, StoreError
+from pipeline.lineage.verifying.contracts import schema_of
 from pipeline.run import Run
 from pipeline.storage import schemas
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.keys import digest_of_file
 from pipeline.storage.schemas import (
-    LEXICON,
     PAIRS,
     PHRASES,
     ROUNDS,
     ROUNDS_FILE,
     SECTIONS,
     SECTIONS_FILE,
-    SENTENCES,
     SHARDS,
     SIMILARITY,
     SIMILARITY_FILE,
@@ -39,22 +38,6 @@ from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk
 
 STEPS = ["snapshot", "tokenize", "phrases-1", "phrases-2", "vocabulary", "pairs", "train", "evaluate"]
-
-
-def schema_of(name: str) -> pa.Schema:
-    """The declared schema of an artifact's file."""
-    by_name = {
-        "shards.parquet": SHARDS,
-        "lexicon.parquet": LEXICON,
-        "sentences.parquet": SENTENCES,
-        "phrases.parquet": PHRASES,
-        VOCABULARY_FILE: VOCABULARY,
-        VECTORS_FILE: vectors_schema(8),
-        ROUNDS_FILE: ROUNDS,
-        SECTIONS_FILE: SECTIONS,
-        SIMILARITY_FILE: SIMILARITY,
-    }
-    return PAIRS if name.startswith("epoch-") else by_name[Path(name).name]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +68,7 @@ def test_stage__writes_what_its_manifest_says(step: str, run: Run) -> None:
         for file in artifact.manifest.files:
             path = artifact.path(file.name)
             assert (file.size_bytes, file.sha256) == (path.stat().st_size, digest_of_file(path))
-            assert read_table(path, schema_of(file.name)).num_rows == file.n_rows == count_rows(path)
+            assert read_table(path, schema_of(artifact.manifest, file.name)).num_rows == file.n_rows == count_rows(path)
 
 
 def test_stage__gives_the_same_bytes_twice(run: Run, tmp_path: Path) -> None:
@@ -228,7 +211,7 @@ def test_stage__has_files_in_which_a_flipped_bit_is_noticed_or_changes_nothing(s
     the same schema: nothing compares SHA-256 with the manifest when an artifact is read. Vectors are looked at here as the table that
     they are."""
     for file in run.made[step][0].manifest.files:
-        content, schema = run.made[step][0].path(file.name).read_bytes(), schema_of(file.name)
+        content, schema = run.made[step][0].path(file.name).read_bytes(), schema_of(run.made[step][0].manifest, file.name)
         expected = str(read_table(run.made[step][0].path(file.name), schema).to_pydict())  # as text a NaN equals itself
         footer = int.from_bytes(content[-8:-4], "little") + 8
         noticed_in_pages = []

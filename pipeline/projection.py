@@ -45,6 +45,7 @@ WORDS_BYTES_A_TOKEN, PHRASES_BYTES_A_TOKEN = 6, 100  # of memory to count them a
 MAIN_FILE = {"tokenize": SENTENCES_FILE, "phrases": SENTENCES_FILE, "train": VECTORS_FILE}  # whose rows count; elsewhere all do
 PROCESS_BYTES = 560_000_000  # interpreter, Arrow, Numba and its compiler, Dask, Prefect, and the process of its server
 WORD_BYTES = 100  # of a word in training: its text, count, noise, and when it is merged
+PATH_BYTES = 200  # of a word's path in the tree of hierarchical softmax
 READING_BYTES = 60_000_000  # a block, a row group and the character table for each worker
 
 
@@ -152,7 +153,8 @@ class _Sizes:
         n_models = 1
         if train.mode is TrainMode.REPRODUCIBLE and train.shards > 1:
             n_models = train.shards + max(1, min(train.shards, self.configuration.cluster.processes))
-        return 2 * n_models * matrix_bytes
+        paths = PATH_BYTES * self.n_words if train.loss is Loss.HIERARCHICAL_SOFTMAX else 0
+        return 2 * n_models * matrix_bytes + paths
 
     def training_seconds(self) -> float:
         """Of skip-gram or CBOW."""

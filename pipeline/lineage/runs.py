@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.lineage.run_form import refuse_another_form
-from pipeline.storage.store import RECORD, RUNS, Store
+from pipeline.storage.records import RECORD
+from pipeline.storage.store import RUNS, Store
 
 
 def run_record(store: Store, run: str) -> dict[str, Any] | None:

@@ -25,7 +25,8 @@ from pipeline.sources.cuts import Cut, CutFile
 from pipeline.sources.files import SourceFile
 from pipeline.sources.formats import Kind
 from pipeline.storage.keys import digest_of
-from pipeline.storage.store import DIGESTS, RECORD, Store
+from pipeline.storage.records import RECORD
+from pipeline.storage.store import DIGESTS, Store
 
 DAYS_KEPT = 100  # of a file that no run has used since; each corpus of a store uses its own
 DAYS_BETWEEN = 10  # after so many a use is noted again

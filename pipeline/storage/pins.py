@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import Link
 from pipeline.storage.keys import digest_of
-from pipeline.storage.store import KEPT, RECORD, Store
+from pipeline.storage.records import RECORD
+from pipeline.storage.store import KEPT, Store
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,16 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.storage.artifact import MANIFEST, Artifact, Manifest, can_be_called
 from pipeline.storage.atomic import discard, remove_abandoned, sync, sync_tree, working_path, write_whole
 from pipeline.storage.checkpoints import Checkpoints
 from pipeline.storage.locks import SUFFIX, is_locked, lock_path, making, remove_if_free
-from pipeline.storage.sealed import sealed, unsealed
+from pipeline.storage.records import Records, explained_errors, refuse_link
 
 RUNS = "runs"  # the kind of records that runs leave
 CHECKPOINTS = "checkpoints"  # of builds that are not finished
@@ -34,21 +33,15 @@ SHARED = "shared"  # manifests of artifacts whose files are in the shared store 
 KEPT = "kept"  # what somebody has asked to keep
 NO_STAGES = {RUNS, CHECKPOINTS, DIGESTS, MODELS, SHARED, KEPT}  # what is beside the stages in a store
 INCOMING = ".incoming"  # files on their way from a shared store
-RECORD = "record.json"
 KEY_LETTERS = 32  # 128 bits of the key name a directory
 OF_KEY = "[0-9a-f]" * KEY_LETTERS  # its name, as a pattern of paths
 OF_LOCK = f".{OF_KEY}{SUFFIX}"  # the lock beside it
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
-_RECORD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.json")
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
-class Store:
-    """A directory of artifacts and run records."""
-
-    root: Path
+class Store(Records):
+    """A directory of artifacts, and of the records beside them."""
 
     def find(self, stage: str, key: str) -> Artifact | None:
         """The finished artifact of a stage with this key, if there is one.
@@ -63,7 +56,7 @@ class Store:
             return None
         directory = str(artifact.directory)
         for name in {str(parent) for file in artifact.manifest.files if "/" in file.name for parent in PurePosixPath(file.name).parents}:
-            _refuse_link(f"{directory}/{name}")
+            refuse_link(f"{directory}/{name}")
         for file in artifact.manifest.files:
             path = f"{directory}/{file.name}"
             size = _size_of(path)
@@ -143,7 +136,7 @@ class Store:
         """
         target = self._directory(stage, key)
         with contextlib.ExitStack() as stack:
-            with self._explained_errors(target.parent):
+            with explained_errors(target.parent):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(making(target, on_wait))
             yield
@@ -163,7 +156,7 @@ class Store:
         """
         target = self._directory(stage, key)
         working = working_path(target)
-        with self._explained_errors(target.parent):
+        with explained_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(target.parent)
             try:  # around mkdir too: Ctrl-C is heard as soon as the call returns
@@ -198,7 +191,7 @@ class Store:
             When the store cannot be written.
         """
         directory = self._elsewhere(manifest.stage, manifest.key)
-        with self._explained_errors(directory):
+        with explained_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
             remove_abandoned(directory)
             write_whole(directory / MANIFEST, [manifest.to_json().encode()])
@@ -217,7 +210,7 @@ class Store:
             When the store cannot be written, or the disk is full, here or anywhere in the body.
         """
         directory = self.root / INCOMING
-        with self._explained_errors(directory):
+        with explained_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
             remove_abandoned(directory)
             yield directory
@@ -239,7 +232,7 @@ class Store:
             When the store cannot be written.
         """
         path = self.root / place
-        with self._explained_errors(path), contextlib.suppress(FileNotFoundError):
+        with explained_errors(path), contextlib.suppress(FileNotFoundError):
             discard(path)
         if path.parent.parent == self.root:
             with contextlib.suppress(OSError):
@@ -248,149 +241,6 @@ class Store:
     def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
         """The checkpoints of the build of one artifact."""
         return Checkpoints(self.root / CHECKPOINTS / key[:KEY_LETTERS], seconds_between)
-
-    def make_directory(self, name: str) -> Path:
-        """A directory in the store for something that is no artifact.
-
-        Raises
-        ------
-        StoreError
-            When the store cannot be written.
-        """
-        path = self.root / name
-        with self._explained_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def write_record(self, kind: str, name: str, content: dict[str, Any]) -> Path:
-        """Write the record of something that is over (a run, say) in one step: `<store>/<kind>/<name>/record.json`.
-
-        Raises
-        ------
-        StoreError
-            When the store cannot be written.
-        """
-        target = self.root / kind / name / RECORD
-        with self._explained_errors(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(target, [sealed(content, self.place_of(target)).encode()])
-            sync(target.parent)
-        return target
-
-    def recorded(self, kind: str, beginning: str = "") -> list[str]:
-        """The names of the records of a kind, newest last; none of them is read."""
-        try:
-            names = os.listdir(self.root / kind)  # noqa: PTH208 (path objects take several times as long)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        found = (name for name in names if name.startswith(beginning) and not name.startswith("."))
-        return sorted(name for name in found if os.path.lexists(f"{self.root}/{kind}/{name}/{RECORD}"))
-
-    def record(self, kind: str, name: str) -> dict[str, Any] | None:
-        """The record of this name, if there is one.
-
-        Raises
-        ------
-        StoreError
-            When it cannot be read, or was edited.
-        """
-        path = self.root / kind / name / RECORD
-        return self.read_record(path) if _RECORD_NAME.fullmatch(name) and os.path.lexists(path) else None
-
-    def records(self, kind: str) -> list[dict[str, Any]]:
-        """All records of a kind, by name, newest last.
-
-        Raises
-        ------
-        StoreError
-            When one cannot be read, or was edited.
-        """
-        return [self.read_record(self.root / kind / name / RECORD) for name in self.recorded(kind)]
-
-    def read_record(self, path: Path) -> dict[str, Any]:
-        """The content of the record in a file of this store.
-
-        Raises
-        ------
-        StoreError
-            When it cannot be read, was edited, or is a link.
-        """
-        _refuse_link(str(path.parent))
-        _refuse_link(str(path))
-        try:
-            return unsealed(path.read_text(encoding="utf-8"), self.place_of(path))
-        except (OSError, ValueError, RecursionError) as error:
-            raise StoreError(
-                "A record in the store cannot be used.",
-                where=str(path),
-                got=f"{type(error).__name__}: {error}",
-                remedy="Bring it back from a copy, or remove it: then what it says is forgotten, and nothing else.",
-            ) from error
-
-    def place_of(self, path: Path) -> str:
-        """Where in the store something is, with forward slashes."""
-        return path.relative_to(self.root).as_posix()
-
-    def without_record(self, kind: str) -> list[Path]:
-        """The directories of a kind that have no record (yet), by name, newest last."""
-        return [path for path in sorted((self.root / kind).glob("[!.]*/")) if not (path / RECORD).exists()]
-
-    def add_numbered(self, place: str, content: Mapping[str, Any], number: int) -> bool:
-        """Write the record `<store>/<place>/<number>.json`, in one step; whether it was not there already. It never changes then.
-
-        Raises
-        ------
-        StoreError
-            When the store cannot be written.
-        """
-        target = self.root / place / f"{number}.json"
-        with self._explained_errors(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            working = working_path(target)
-            try:
-                working.write_text(sealed(content, self.place_of(target)), encoding="utf-8")
-                sync(working)
-                os.link(working, target)  # of several writers one succeeds
-            except FileExistsError:
-                return False
-            finally:
-                working.unlink(missing_ok=True)
-            sync(target.parent)
-        return True
-
-    def numbers(self, place: str) -> list[int]:
-        """The numbers of the numbered records in a place, rising; none of them is read."""
-        try:
-            names = os.listdir(self.root / place)  # noqa: PTH208 (path objects take several times as long)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return sorted(int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name)))
-
-    def read_number(self, place: str, number: int) -> dict[str, Any]:
-        """The content of the numbered record in a place; errors as of `read_record`."""
-        return self.read_record(self.root / place / f"{number}.json")
-
-    def places(self, place: str) -> list[str]:
-        """The names of the directories in a place."""
-        return sorted(path.name for path in (self.root / place).glob("[!.]*/"))
-
-    def append_line(self, kind: str, name: str, file: str, line: str) -> None:
-        """Add a line to a file beside a record; who reads it sees the line at once. Killed in between, it is there or is not.
-
-        Raises
-        ------
-        StoreError
-            When the store cannot be written, or the disk is full.
-        OSError
-            When the file cannot be written for another reason.
-        """
-        path = self.root / kind / name / file
-        content = (line + "\n").encode("utf-8", "backslashreplace")  # a path may hold what is not Unicode; in JSON that is an escape
-        with self._explained_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab", buffering=0) as lines:
-                if lines.write(content) < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def _directory(self, stage: str, key: str) -> Path:
         if not can_be_called(stage, key):
@@ -407,7 +257,7 @@ class Store:
         above = directory.parent.parent
         is_here = above == self.root
         for place in (directory, directory.parent) if is_here else (directory, directory.parent, above):
-            _refuse_link(str(place))
+            refuse_link(str(place))
         if _size_of(str(path)) is None:
             return None
         manifest = Manifest.read(path)
@@ -429,29 +279,6 @@ class Store:
             raise errors[0]
         return found
 
-    @contextlib.contextmanager
-    def _explained_errors(self, where: Path) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                raise StoreError(
-                    "There is no room left to write the artifact.",
-                    where=str(where),
-                    got=os.strerror(error.errno or 0),
-                    expected="more free space; corpus2vec plan projects how much",
-                    remedy="Free some space, or choose another store (store.path). Finished steps are kept, and the same command goes on.",
-                ) from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
-                raise StoreError(
-                    "The store cannot be written.",
-                    where=str(error.filename or where),
-                    got=error.strerror or str(error),
-                    expected="a directory that this user may create and write",
-                    remedy="Choose another place: --set store.path=DIRECTORY, or in the configuration [store] path = ...",
-                ) from error
-            raise
-
 
 def is_stage(name: str) -> bool:
     """Whether a directory of a store can be that of a stage."""
@@ -465,17 +292,5 @@ def _size_of(path: str) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if stat.S_ISLNK(found.st_mode):
-        _refuse_link(path)
+        refuse_link(path)
     return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-def _refuse_link(path: str) -> None:
-    """Links could lead out of the store. Only the store itself may be one."""
-    if os.path.islink(path):  # noqa: PTH114 (path objects take several times as long, and a question may look at thousands)
-        raise StoreError(
-            "A symbolic link lies in the store.",
-            where=path,
-            got=f"a link to {Path(path).readlink()}",
-            expected="what was put there: links in a store are not followed, for they can lead out of it",
-            remedy="Put in its place what it leads to. The whole store may be elsewhere (store.path, --store), or a link itself.",
-        )

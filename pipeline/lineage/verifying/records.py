@@ -13,8 +13,9 @@ from pipeline.lineage.verifying.findings import Finding, Wrong
 from pipeline.lineage.verifying.inspection import Artifacts, entries, named, place_of, short
 from pipeline.storage.artifact import Link
 from pipeline.storage.checkpoints import STATE, read_checkpoint
+from pipeline.storage.records import RECORD
 from pipeline.storage.sealed import is_as_written
-from pipeline.storage.store import CHECKPOINTS, KEPT, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
+from pipeline.storage.store import CHECKPOINTS, KEPT, MODELS, NO_STAGES, RUNS, SHARED, Store
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from pipeline.lineage.verifying.hashing import Examined, Examiner, OnProgress, R
 from pipeline.lineage.verifying.inspection import Artifacts, Inspected, inspect, named, place_of, short
 from pipeline.lineage.verifying.records import Checked, check_checkpoints, check_records, record_paths
 from pipeline.storage.artifact import MANIFEST, Link, can_be_called
-from pipeline.storage.store import KEY_LETTERS, MODELS, NO_STAGES, RECORD, RUNS, SHARED, Store
+from pipeline.storage.records import RECORD
+from pipeline.storage.store import KEY_LETTERS, MODELS, NO_STAGES, RUNS, SHARED, Store
 
 
 @dataclass(frozen=True)

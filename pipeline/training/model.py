@@ -13,7 +13,7 @@ from kernels.draws import Purpose, derive_key
 from kernels.noise import Noise
 from kernels.text import Rates
 from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, Kind
-from kernels.tree import Tree, build_parents, build_paths
+from kernels.tree import Parents, Tree, build_paths, code_lengths, sum_below
 from kernels.vectors import fill_initial, new_vectors
 from pipeline.choices import CbowHidden, Frozen, Loss, NoiseDraws, NoiseWords
 from pipeline.choices import Model as ModelName
@@ -31,8 +31,11 @@ REACH, MEAN_REACH = 0.5, 4.0
 class Model:
     """Word vectors in training."""
 
-    def __init__(self, settings: Train, counts: npt.NDArray[np.int64], n_centres: int) -> None:
-        """A new model for words with these counts, int64 (V,), that will see so many centres over all epochs."""
+    def __init__(self, settings: Train, counts: npt.NDArray[np.int64], n_centres: int, parents: Parents | None = None) -> None:
+        """A new model for words with these counts, int64 (V,), that will see so many centres over all epochs.
+
+        Of hierarchical softmax with its tree.
+        """
         self.settings = settings
         self.input = new_vectors(len(counts), settings.dimensions)
         self.output = new_vectors(len(counts), settings.dimensions)
@@ -42,7 +45,7 @@ class Model:
         what = kind(settings)
         reach = MEAN_REACH if what.cbow and what.divides_hidden and what.n_negatives else REACH
         fill_initial(self.input, settings.dimensions, reach, initial_key)
-        self.targets = targets(settings, counts, noise_key)
+        self.targets = targets(settings, counts, parents, noise_key)
         self.rates = Rates(settings.start_rate, settings.min_learning_rate, n_centres)
 
     def kernel(self, n_replicas: int) -> Callable[..., None]:
@@ -76,10 +79,11 @@ def kind(settings: Train) -> Kind:
     )
 
 
-def targets(settings: Train, counts: npt.NDArray[np.int64], noise_key: np.uint64) -> Noise | Tree:
+def targets(settings: Train, counts: npt.NDArray[np.int64], parents: Parents | None, noise_key: np.uint64) -> Noise | Tree:
     """What the loss aims at, for words with these counts, int64 (V,)."""
     if settings.loss is Loss.HIERARCHICAL_SOFTMAX:
-        return Tree(*build_paths(*build_parents(counts)))
+        tree: Tree = build_paths(_given(parents))
+        return tree
     weights = noise_weights(settings, counts)
     correction = np.zeros(0, np.float32)
     if settings.loss is Loss.NCE:
@@ -96,19 +100,19 @@ def noise_weights(settings: Train, counts: npt.NDArray[np.int64]) -> npt.NDArray
     return by_count
 
 
-def meetings(settings: Train, counts: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How often an example meets each output row, float64 (V,); a word's share of the centres is float64 (V,)."""
+def meetings(
+    settings: Train, counts: npt.NDArray[np.int64], share: npt.NDArray[np.float64], parents: Parents | None = None
+) -> npt.NDArray[np.float64]:
+    """How often an example meets each output row, float64 (V,); a word's share of the centres is float64 (V,).
+
+    Of hierarchical softmax with its tree.
+    """
     if settings.loss is not Loss.HIERARCHICAL_SOFTMAX:
         weights = noise_weights(settings, counts)
         of_noise: npt.NDArray[np.float64] = settings.negatives * weights / weights.sum()
         return share + of_noise
-    of_words, of_nodes = build_parents(counts)
-    found = np.zeros(len(counts))
-    np.add.at(found, np.where(of_words < 0, ~of_words, of_words), share)
-    for node in range(len(of_nodes) - 1, 0, -1):
-        branch = of_nodes[node]
-        found[~branch if branch < 0 else branch] += found[node]
-    return found
+    below: npt.NDArray[np.float64] = sum_below(_given(parents), share)
+    return below
 
 
 def loss_at_zero(settings: Train, counts: npt.NDArray[np.int64]) -> float:
@@ -117,11 +121,15 @@ def loss_at_zero(settings: Train, counts: npt.NDArray[np.int64]) -> float:
     if settings.loss is Loss.FULL_SOFTMAX:
         return math.log(len(counts))
     if settings.loss is Loss.HIERARCHICAL_SOFTMAX:
-        offsets, _, signs = build_paths(*build_parents(counts))
-        lengths = np.add.reduceat(np.abs(signs), offsets[:-1])
-        return float(share @ lengths) * math.log(2.0)
+        return float(share @ code_lengths(counts)) * math.log(2.0)
     if settings.loss is Loss.NEGATIVE_SAMPLING:
         return (settings.negatives + 1) * math.log(2.0)
     weights = noise_weights(settings, counts)
     expected = settings.negatives * weights / weights.sum()  # K q
     return float(share @ np.log1p(expected) + expected @ np.log1p(1.0 / expected))
+
+
+def _given(parents: Parents | None) -> Parents:
+    if parents is None:
+        raise ValueError("hierarchical softmax needs its tree")
+    return parents

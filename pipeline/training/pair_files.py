@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from kernels.text import Text
 from pipeline.storage.artifact import Artifact
@@ -49,6 +50,25 @@ def cut_blocks(files: Sequence[PairFile], block_centres: int) -> Iterator[Block]
     for number, file in enumerate(files):
         for first in range(0, file.n_centres, block_centres):
             yield Block(number, first, min(file.n_centres, first + block_centres))
+
+
+def order_of_appearance(files: Sequence[PairFile], n_words: int) -> npt.NDArray[np.int64]:
+    """The words by their first place in the first epoch, int64 (V,); those that it has not come last, by id.
+
+    Raises
+    ------
+    StoreError
+        When a file is damaged.
+    """
+    unseen = np.iinfo(np.int64).max
+    first = np.full(n_words, unseen)
+    for file in files:
+        if file.epoch == 0 and file.n_centres:
+            tokens, offsets = flat_lists(read_table(file.path, PAIRS, ["tokens"]).combine_chunks()["tokens"].chunk(0))
+            tokens = tokens[offsets[0] : offsets[-1]]
+            new = np.flatnonzero(first[tokens] == unseen)[::-1]
+            first[tokens[new]] = file.first_centre + new  # of several the last value stays: the first place
+    return np.argsort(first, kind="stable")
 
 
 class PairReader:

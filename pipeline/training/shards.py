@@ -20,7 +20,9 @@ from kernels.exchange import add_sums, sum_changes, take_sum
 from kernels.merge import Replicas
 from kernels.text import Text
 from kernels.trainer import N_TALLIES
+from kernels.tree import Parents, build_parents, sum_below
 from kernels.vectors import new_vectors
+from pipeline.choices import Loss
 from pipeline.environment import computing
 from pipeline.training.model import Model
 from pipeline.training.pair_files import Block, PairReader, empty_text
@@ -113,12 +115,19 @@ class Shards:
 
         Not on two workers at once: processes that write that cache together can crash (numba#4807).
         """
-        self._hold(Model(self.task.settings, np.ones(2, np.int64), 1), np.ones((2, 2), np.float32))
+        self._hold(Model(self.task.settings, np.ones(2, np.int64), 1, self._smallest_tree()), np.ones((2, 2), np.float32))
         self._train_round(empty_text(0), np.zeros(self.n_shards + 1, np.int64), np.zeros((self.n_shards, N_TALLIES)), 1)
         self._sum(0, np.zeros(2, np.int64))
         self.total.become_sum(self.sums, self.sums)
         self._take(self.sums)
         return computing()
+
+    def _smallest_tree(self) -> Parents | None:
+        if self.task.settings.loss is not Loss.HIERARCHICAL_SOFTMAX:
+            return None
+        parents: Parents = build_parents(np.ones(2, np.int64), np.arange(2))
+        sum_below(parents, np.ones(2))
+        return parents
 
     def open(self, host: str) -> tuple[str, int]:
         """Read what there is to read, take the memory, and listen; the address for the children of this place."""

@@ -1,21 +1,26 @@
-"""Huffman's tree against a heap, and hierarchical softmax as a distribution over words."""
+"""Huffman's tree against its code in strings, and hierarchical softmax as a distribution over words."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.tree import PART, Tree, build_parents, build_paths
+from kernels.tree import PART, build_parents, build_paths, code_lengths, sum_below
 from tests.reference import tree as reference
 from tests.reference import windows
 
-COUNTS = st.lists(st.integers(1, 50), min_size=2, max_size=60).map(lambda counts: sorted(counts, reverse=True))
+COUNT = st.integers(1, 50) | st.integers(0, 40).map(lambda power: 2**power)  # many ties, and long paths
+COUNTS = st.lists(COUNT, min_size=2, max_size=60).map(lambda counts: sorted(counts, reverse=True))
 
 
-def tree_of(counts):
-    return Tree(*build_paths(*build_parents(np.array(counts, np.int64))))
+def parents_of(counts, order=None):
+    return build_parents(np.array(counts, np.int64), np.array(order or range(len(counts)), np.int64))
+
+
+def tree_of(counts, order=None):
+    return build_paths(parents_of(counts, order))
 
 
 def path_of(tree, word):
@@ -24,14 +29,27 @@ def path_of(tree, word):
     return [(int(node), float(sign)) for node, sign in zip(nodes, signs, strict=True) if sign]
 
 
-@settings(deadline=None)
+@given(COUNTS.flatmap(lambda counts: st.tuples(st.just(counts), st.permutations(range(len(counts))))))
+def test_build_paths__equals_the_reference_in_any_order_with_many_ties(case):
+    counts, order = case
+    tree = tree_of(counts, order)
+    assert [path_of(tree, word) for word in range(len(counts))] == reference.paths(counts, order)
+
+
 @given(COUNTS)
-def test_build_paths__equals_the_reference_with_many_ties(counts):
-    tree = tree_of(counts)
-    assert [path_of(tree, word) for word in range(len(counts))] == reference.paths(counts)
+def test_code_lengths__equal_the_reference(counts):
+    assert code_lengths(np.array(counts, np.int64)).tolist() == reference.code_lengths(counts)
 
 
-@settings(deadline=None)
+def test_build_paths__of_words_that_follow_in_the_order_share_their_nodes():
+    """Of eight equally frequent words those at 0 and 1, 2 and 3 ... differ in the last branch only."""
+    order = [3, 6, 0, 5, 7, 1, 2, 4]
+    tree = tree_of([9] * 8, order)
+    for one, other in zip(order[::2], order[1::2], strict=True):
+        *start, (node, first) = path_of(tree, one)
+        assert path_of(tree, other) == [*start, (node, -first)]
+
+
 @given(COUNTS)
 def test_build_paths__are_whole_parts_filled_up_with_a_row_that_is_no_node(counts):
     tree = tree_of(counts)
@@ -42,12 +60,14 @@ def test_build_paths__are_whole_parts_filled_up_with_a_row_that_is_no_node(count
     assert windows.NODES_A_PART == PART
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_build_parents__are_before_their_children_and_more_frequent(counts):
-    _, of_nodes = build_parents(np.array(counts, np.int64))
-    parents = np.where(of_nodes < 0, ~of_nodes, of_nodes)
+    made = parents_of(counts)
+    parents = np.where(made.of_nodes < 0, ~made.of_nodes, made.of_nodes)
     assert (parents[1:] < np.arange(1, len(parents))).all()
+    below = sum_below(made, np.array(counts, np.float64))
+    assert below[0] == sum(counts)
+    assert (np.diff(below[:-1]) <= 0).all()
 
 
 def test_build_paths__of_one_word_is_empty():

@@ -12,7 +12,7 @@ from kernels.merge import Replicas
 from kernels.noise import Noise
 from kernels.text import Rates, Text
 from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, N_TALLIES, Kind
-from kernels.tree import Tree, build_parents, build_paths
+from kernels.tree import build_parents, build_paths
 from kernels.vectors import new_vectors
 from tests.reference import tree as tree_reference
 from tests.reference import windows as reference
@@ -69,7 +69,7 @@ class Case:
     def targets(self):
         if self.kind.n_negatives:
             return noise_of(np.arange(1.0, self.n_words + 1) ** -0.75, self.kind)
-        return Tree(*build_paths(*build_parents(self.counts)))
+        return build_paths(build_parents(self.counts, np.arange(self.n_words)))
 
     def vectors(self):
         rng = np.random.default_rng(12)

@@ -1,8 +1,11 @@
 """The whole family on one text: every model and loss runs the chain to scores, from one configuration."""
 
+import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.chain import chain
@@ -11,12 +14,15 @@ from pipeline.plan import plan
 from pipeline.projection import project, refuse_absurd
 from pipeline.run import Run
 from pipeline.sides import side_of
-from pipeline.storage.schemas import VECTORS_FILE
+from pipeline.storage.schemas import VECTORS_FILE, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.store import Store
+from pipeline.storage.tables import read_table
+from pipeline.training.task import Task
 from pipeline.vectors import Side, read_vectors
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk
+from tests.reference import tree as tree_reference
 
 PREDICTING = [
     {"train__model": model, "train__loss": loss}
@@ -69,6 +75,22 @@ def test_family__gives_vectors_and_scores_and_the_same_bytes_for_any_number_of_t
         remove(run, "train")
         run = walk(configured(text, **changes), store, Workers(n_threads), "train")
         assert digests(run, "train") == one
+
+
+def test_family__has_words_that_appear_together_for_the_first_time_share_nodes_of_the_tree(text: Path, store: Path) -> None:
+    run = walk(configured(text, train__loss="hierarchical_softmax"), store, InPlace(), "train")
+    task = Task(run.configuration.train, run.made["vocabulary"][0], run.made["pairs"][0])
+    text_tokens = [token for file in task.files() if file.epoch == 0 for token in pq.read_table(file.path)["tokens"].to_pylist()]
+    order = list(dict.fromkeys(word for sentence in text_tokens for word in sentence))
+    words = read_table(task.vocabulary.path(VOCABULARY_FILE), VOCABULARY)
+    counts = words["count"].to_pylist()
+    order += sorted(set(range(len(counts))) - set(order))
+    tree = task.model().targets
+    found = [tree.nodes[first:stop][tree.signs[first:stop] != 0].tolist() for first, stop in pairwise(tree.offsets)]
+    assert found == [[node for node, _ in path] for path in tree_reference.paths(counts, order)]
+    assert tree_reference.paths(counts, order) != tree_reference.paths(counts)
+    fresh = Task(task.settings, task.vocabulary, task.pairs)
+    assert len(pickle.dumps(task)) == len(pickle.dumps(fresh))  # what workers are sent
 
 
 @pytest.mark.parametrize("changes", FAMILY)

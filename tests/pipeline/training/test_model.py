@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels.noise import Noise
-from kernels.tree import Tree
+from kernels.tree import Tree, build_parents
 from pipeline.configuration import Train
 from pipeline.training.model import Model, kind, loss_at_zero, meetings
 from tests.reference import tree as tree_reference
@@ -25,11 +25,11 @@ def test_meetings__of_noise_are_the_word_itself_and_its_share_of_the_noise() -> 
 
 
 def test_meetings__of_a_tree_are_those_of_all_words_below_a_node() -> None:
-    wanted = np.zeros(len(COUNTS))
-    for share, path in zip(SHARE, tree_reference.paths(COUNTS.tolist()), strict=True):
+    wanted, order = np.zeros(len(COUNTS)), [4, 2, 7, 0, 6, 1, 5, 3]
+    for share, path in zip(SHARE, tree_reference.paths(COUNTS.tolist(), order), strict=True):
         for node, _ in path:
             wanted[node] += share
-    found = meetings(settings(loss="hierarchical_softmax"), COUNTS, SHARE)
+    found = meetings(settings(loss="hierarchical_softmax"), COUNTS, SHARE, build_parents(COUNTS, np.array(order)))
     np.testing.assert_allclose(found, wanted)
     assert found[0] == pytest.approx(1.0)
     assert found[-1] == 0.0
@@ -55,7 +55,7 @@ def test_model__aims_at_noise_or_at_a_tree() -> None:
     assert isinstance(noise, Noise)
     np.testing.assert_allclose(np.exp(noise.correction), 3 * COUNTS**0.75 / (COUNTS**0.75).sum(), rtol=1e-6)
     assert not Model(settings(), COUNTS, 10).targets.correction.size
-    assert isinstance(Model(settings(loss="hierarchical_softmax"), COUNTS, 10).targets, Tree)
+    assert isinstance(Model(settings(loss="hierarchical_softmax"), COUNTS, 10, build_parents(COUNTS, np.arange(8))).targets, Tree)
 
 
 def test_kind__has_machine_code_of_its_own_for_what_differs() -> None:
@@ -76,3 +76,8 @@ def test_kind__has_machine_code_of_its_own_for_what_differs() -> None:
     assert len(set(kinds)) == len(kinds)
     assert kind(settings(loss="hierarchical_softmax", noise_draws="per_pair")) == kind(settings(loss="hierarchical_softmax"))
     assert kind(settings(noise="log_uniform", seed=7)) == kind(settings())
+
+
+def test_model__of_hierarchical_softmax_wants_its_tree() -> None:
+    with pytest.raises(ValueError, match="needs its tree"):
+        Model(settings(loss="hierarchical_softmax"), COUNTS, 10)

@@ -21,6 +21,8 @@ R = TypeVar("R")
 # Arrow's own allocator keeps what was freed, for each thread: preparing 100 MB of text with two threads took 480 to 520 MB with it and
 # 410 to 420 with malloc, which spent half the time in the system (0.8 s, not 1.5).
 ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+# Every 10 ms Dask's profiler of workers lists the frames of all threads, in which CPython 3.11 can deadlock (python/cpython#106883).
+NO_PROFILER = {"distributed.worker.profile.enabled": False}
 
 
 def use_allocator() -> None:
@@ -147,8 +149,10 @@ class DaskWorkers:
 
     def _started(self) -> Any:
         if self._client is None:
+            import dask.config
             from distributed import Client
 
+            dask.config.set(NO_PROFILER)
             # Any free port, of this machine only: Dask opens 8787 to the world even without its dashboard, and warns when that is taken.
             local = {"dashboard_address": "127.0.0.1:0"}
             if self.cluster.address:

@@ -12,7 +12,7 @@ from pathlib import Path
 import dask.config
 import pyarrow as pa
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster, Worker
 
 from pipeline.configuration import Cluster
 from pipeline.errors import ConfigurationError, Corpus2VecError, InputError, StoreError, TrainingError, UsageError, WorkerError
@@ -132,6 +132,19 @@ def test_dask_workers__leave_a_borrowed_cluster_running() -> None:
         for _ in range(2):
             with DaskWorkers(Cluster(address=cluster.scheduler_address)) as workers:
                 assert workers.map(double, [1], lambda n: None) == [2]
+
+
+def profiled(dask_worker: Worker) -> bool:
+    return "profile" in dask_worker.periodic_callbacks
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_dask_workers__are_not_profiled(processes: int) -> None:
+    with dask.config.set({"distributed.worker.profile.enabled": True}), DaskWorkers(Cluster(processes=processes, threads=1)) as workers:
+        workers.map(double, [1], lambda n: None)
+        assert [*workers._client.run(profiled).values()] == [False]
+    with LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+        assert [profiled(worker) for worker in cluster.workers.values()] == [False]  # of the tests neither: see conftest
 
 
 def test_in_place__has_one_thread_and_is_this_thread() -> None:

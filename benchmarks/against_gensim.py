@@ -30,10 +30,10 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from pipeline.choices import TrainMode
+from pipeline.choices import AnalogyMethod, TrainMode
 from pipeline.configuration import Train
 from pipeline.environment import environment
-from pipeline.scoring.analogies import AnalogyMethod, score_analogies
+from pipeline.scoring.analogies import score_analogies
 from pipeline.scoring.evaluation_sets import shipped_sets
 from pipeline.scoring.questions import read_questions
 from pipeline.scoring.rated_pairs import read_pairs
@@ -160,12 +160,13 @@ def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Name
         schedule = task.schedule() if mode is TrainMode.REPRODUCIBLE else None
         with Threads(task.model(), schedule, files, n_threads) as trainer:
             started = time.perf_counter()
-            loss_sum, n_pairs, n_centres = sum(trainer.train(block) for block in cut_blocks(files, trainer.block_centres))
+            tallies = np.array([trainer.train(block) for block in cut_blocks(files, trainer.block_centres)])
             elapsed_s = time.perf_counter() - started
+            loss_sum, n_pairs, n_centres = tallies.sum(axis=0).tolist()
             if not 0 < loss_sum / n_pairs < 6 * np.log(2):
                 raise SystemExit(f"not a result: a loss of {loss_sum / n_pairs}")
             if schedule:
-                digests.add(sha256(trainer.model.input).hexdigest())
+                digests.add(sha256(trainer.model.input.data).hexdigest())
         return 1e9 * elapsed_s / n_centres
 
     modes = (TrainMode.SHARED, TrainMode.REPRODUCIBLE)

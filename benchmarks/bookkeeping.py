@@ -25,15 +25,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.against_gensim import ROOT, plain_text
+from pipeline import building
 from pipeline import run as run_module
 from pipeline.configuration import Configuration
 from pipeline.configuration_file import load_configuration
+from pipeline.environment import environment
 from pipeline.journal import Journal
 from pipeline.run import Run
 from pipeline.sources.digests import Digests
+from pipeline.storage import records as records_module
 from pipeline.storage import store as store_module
 from pipeline.storage import tables
 from pipeline.storage.artifact import Manifest
+from pipeline.storage.records import Records
 from pipeline.storage.registry import Registry
 from pipeline.storage.store import RUNS, Store
 from pipeline.workers import DaskWorkers
@@ -46,10 +50,10 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "reading and hashing the corpus": [(run_module, "observe")],
     "keys and plans": [(run_module, "plan"), (run_module, "plan_step")],
     "hashing what was made": [(tables, "describe_file")],
-    "manifests": [(Manifest, "to_json"), (Manifest, "read"), (run_module, "environment")],
+    "manifests": [(Manifest, "to_json"), (Manifest, "read"), (building, "environment")],
     "placing artifacts": [(Store, "commit"), (Store, "remove_abandoned")],
-    "waiting for the disk": [(store_module, "sync_tree"), (store_module, "sync")],
-    "records and versions": [(Store, "write_record"), (Registry, "register"), (Digests, "remember")],
+    "waiting for the disk": [(store_module, "sync_tree"), (store_module, "sync"), (records_module, "sync")],
+    "records and versions": [(Records, "write_record"), (Registry, "register"), (Digests, "remember")],
     "journal": [(Journal, "__call__"), (Journal, "finish"), (Journal, "end")],
 }
 
@@ -235,12 +239,12 @@ def main() -> None:
         name: median_of([measured(configuration, scratch / "store") for _ in range(settings.turns)])
         for name, configuration in configurations.items()
     }
-    environment = run_module.environment()
+    versions = environment()
     result = {
         "benchmark": "bookkeeping",
         "corpus": settings.corpus.name,
-        "machine": {"cpu": environment["cpu"], "cores": os.cpu_count()},
-        "versions": environment,
+        "machine": {"cpu": versions["cpu"], "cores": os.cpu_count()},
+        "versions": versions,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "figures": figures,
     }

@@ -55,7 +55,7 @@ def train(text: Path, store: Path, cluster: dict[str, int], epochs: int) -> dict
             run.perform(step)
     artifact = run.made["train"][0]
     measures = artifact.manifest.measures
-    found = {name: measures[name] for name in KEPT if name in measures}
+    found: dict[str, Any] = {name: measures[name] for name in KEPT if name in measures}
     found |= {"digest": artifact.manifest.digest, "words": run.made["pairs"][0].manifest.measures["tokens"] / epochs}
     found |= {"centres": artifact.manifest.tallies[0].n_kept, **scores(read_vectors(artifact.path(VECTORS_FILE)))}
     shutil.rmtree(artifact.directory)
@@ -87,7 +87,7 @@ def project(figures: dict[str, dict[str, float]], centres_a_word: float) -> dict
     2 * ceil(log2 workers) messages one after the other, each costing the latency and its bytes over the bandwidth.
     """
     most = figures[f"{SHARDS} workers"]
-    assumed = {
+    assumed: dict[str, Any] = {
         "centres_per_s_of_a_core": figures["one thread"]["centres_per_s"],
         "centres_a_word": round(centres_a_word, 4),
         "epochs": 5,

@@ -38,6 +38,7 @@ from pipeline.run import Run
 from pipeline.stage import Step
 from pipeline.stages import cooccurrence
 from pipeline.storage.artifact import Artifact
+from pipeline.storage.read_through import ReadThrough
 from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.store import Store
 from pipeline.storage.tables import Text, read_table
@@ -82,7 +83,7 @@ def build(run: Run, store: Path, workers: DaskWorkers | InPlace) -> Artifact:
     """The co-occurrences of a run's text."""
     step = Step("cooccurrence", COOCCURRENCE, SETTINGS, SETTINGS.model_dump(), {"text": "tokenize", "vocabulary": "vocabulary"})
     inputs = {name: run.made[earlier] for name, earlier in step.reads.items()}
-    (wanted,) = plan_step(step, run.observed, inputs, Store(store)).wanted
+    (wanted,) = plan_step(step, run.observed, inputs, ReadThrough(Store(store), None)).wanted
     return build_artifact(Store(store.absolute()), step, wanted, inputs, workers)
 
 
@@ -179,7 +180,7 @@ def kernel_seconds(run: Run) -> dict[str, float]:
     room = cooccurrence.CELLS_A_RUN + 1
     cells = Cells(np.empty(room, np.uint64), np.empty(room, np.int64))
     spent = dict.fromkeys(("reading", "dropping", "indexing", "counting", "cutting"), 0.0)
-    n_cells = 0
+    n_cells, last = 0, 0.0
 
     def note(name: str) -> None:
         nonlocal last

@@ -8,6 +8,7 @@ first turn. Times are medians; `a core` is processor time, which a busy machine 
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks.against_gensim import ROOT
@@ -64,22 +66,18 @@ def write_large(store: Store) -> None:
     for seed in range(N_LARGE):
         random = np.random.default_rng(seed)
         matrix = random.random((WORDS, DIMENSIONS), dtype=np.float32)
-        commit(
-            store,
-            "train",
-            seed,
-            {"dimensions": DIMENSIONS},
-            lambda directory, matrix=matrix: write_vectors(
-                directory, words, DIMENSIONS, lambda first, last: (matrix[first:last], matrix[first:last])
-            ),
-        )
+
+        def write(directory: Path, matrix: npt.NDArray[np.float32] = matrix) -> FileRecord:
+            return write_vectors(directory, words, DIMENSIONS, lambda first, last: (matrix[first:last], matrix[first:last]))
+
+        commit(store, "train", seed, {"dimensions": DIMENSIONS}, write)
 
 
 def write_small(store: Store) -> None:
     """Artifacts of a few words."""
     for seed in range(N_SMALL):
         words = pa.table({"token": [f"w{seed}", "x"], "count": [2, 1]}, schema=VOCABULARY)
-        commit(store, "vocabulary", seed, {}, lambda directory, words=words: write_table(directory, VOCABULARY_FILE, VOCABULARY, words))
+        commit(store, "vocabulary", seed, {}, functools.partial(write_table, name=VOCABULARY_FILE, schema=VOCABULARY, batches=words))
 
 
 def plain(paths: list[Path], n_threads: int) -> list[str]:
@@ -125,7 +123,10 @@ def verify(scratch: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {"large": {"artifacts": N_LARGE, "bytes": n_bytes}}
     plain(paths, 2)
     for n_threads in (1, 2):
-        turns = [(measured(lambda n=n_threads: whole(large, n)), measured(lambda n=n_threads: plain(paths, n))) for _ in range(TURNS)]
+        turns = [
+            (measured(functools.partial(whole, large, n_threads)), measured(functools.partial(plain, paths, n_threads)))
+            for _ in range(TURNS)
+        ]
         ours_s, ours_core_s, plain_s, plain_core_s = (
             statistics.median(turn[side][which] for turn in turns) for side, which in ((0, 0), (0, 1), (1, 0), (1, 1))
         )
@@ -158,7 +159,9 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], default=[])
     parser.add_argument("--scratch", type=Path, default=ROOT / ".bench" / "lineage")
     settings = parser.parse_args()
-    result = json.loads(TARGET.read_text()) if TARGET.exists() else {"benchmark": "questions to a store", "sections": {}}
+    result: dict[str, Any] = {"benchmark": "questions to a store", "sections": {}}
+    if TARGET.exists():
+        result = json.loads(TARGET.read_text())
     for name in settings.sections or list(SECTIONS):
         scratch = settings.scratch.absolute() / name
         shutil.rmtree(scratch, ignore_errors=True)

@@ -42,7 +42,7 @@ def made(text: Path, directory: Path, n_files: int) -> Path:
         for number in range(n_files):
             parts = (b"".join(lines.readlines(BYTES_OF_ONE)) for _ in range(N_ARTIFACTS // n_files))
             (corpus / f"{number:04d}.txt").write_bytes(b"".join(parts))
-    values = {
+    values: dict[str, dict[str, Any]] = {
         "corpus": {"paths": [str(corpus)], "shard_mb": 1e-3 if n_files < N_ARTIFACTS else 16},
         "train": {"dimensions": 16},
         "evaluate": {"similarity": ["wordsim353"]},

@@ -1,6 +1,7 @@
 """Every model and loss on the same pairs and counts, beside gensim where it has the model.
 
     python -m benchmarks.models /data/text.txt.xz           scores: results/models-TEXT.json
+    python -m benchmarks.models /data/text.txt.xz --only "hierarchical softmax"    these of ours anew, all others as they were
     python -m benchmarks.models /data/text.txt.xz --speed   words a second, of fewer epochs: results/models_speed-TEXT.json
 
 For each seed all of ours, in reproducible and in shared mode where both exist, and gensim's, one after the other. Validated before
@@ -49,7 +50,7 @@ OURS: dict[str, dict[str, Any]] = {
     "GloVe": {"model": "glove"},
     "PPMI-SVD": {"model": "ppmi_svd"},
 }
-GENSIM = {
+GENSIM: dict[str, dict[str, Any]] = {
     "skip-gram, negative sampling": SKIP_GRAM,
     "skip-gram, hierarchical softmax": SKIP_GRAM | TREE,
     "CBOW, negative sampling": CBOW,
@@ -73,7 +74,7 @@ def train(text: Path, store: Path, seed: int, epochs: int, settings: dict[str, A
     train_s = measures.get("training_s", artifact.manifest.elapsed_s)
     found = {"train_s": train_s, **scores(read_vectors(artifact.path(VECTORS_FILE), side_of(artifact, USUAL)))}
     shutil.rmtree(artifact.directory)
-    return found | {"n_words": measures["words"], "loss": measures.get("loss")}
+    return found | {"n_words": measures["words"], "loss": measures.get("loss"), "commit": environment()["commit"]}
 
 
 def means(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -103,40 +104,48 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--scratch", type=Path, default=ROOT / ".bench" / "models")
+    parser.add_argument("--only", default="", help="part of the names of those that changed; all others, and gensim's, are as committed")
     parser.add_argument("--speed", action="store_true", help="fewer epochs, and no models that have none")
     settings = parser.parse_args()
+    if settings.only and settings.speed:
+        parser.error("speeds are those of one run: --only does not go with --speed")
     settings.threads, settings.dimensions, settings.epochs = 2, 100, EPOCHS_OF_SPEED if settings.speed else EPOCHS
     ours = {name: model for name, model in OURS.items() if not settings.speed or model["model"] in ("skip_gram", "cbow")}
-    python = gensim_python()
+    ours = {name: model for name, model in ours.items() if settings.only in name}
+    if not ours:
+        parser.error(f"--only: no model is called so: {', '.join(OURS)}")
+    kind = "models_speed" if settings.speed else "models"
+    target = ROOT / "benchmarks" / "results" / f"{kind}-{settings.corpus.name.split('.')[0]}.json"
+    runs: list[dict[str, Any]] = [{"seed": seed} for seed in range(1, settings.seeds + 1)]
+    if settings.only:
+        runs = json.loads(target.read_text())["runs"]
+    python = None if settings.only else gensim_python()
     shutil.rmtree(settings.scratch, ignore_errors=True)
     settings.scratch.mkdir(parents=True)
     text, store = plain_text(settings.corpus, settings.scratch), settings.scratch / "store"
-    runs, again = [], {}
-    for seed in range(1, settings.seeds + 1):
-        run: dict[str, Any] = {"seed": seed}
+    again: dict[str, Any] = {}
+    for run in runs:
+        seed = run["seed"]
         for name, model in ours.items():
             run[name] = train(text, store, seed, settings.epochs, model)
-            if name in GENSIM:
+            if name in GENSIM and python:
                 theirs = run_gensim(python, text, settings.scratch, settings, seed, **GENSIM[name], **again)
                 again = {"tokenized": True}
                 if theirs["n_words"] != run[name]["n_words"]:
                     raise SystemExit("the two sides did not count the same words")
                 run[f"gensim: {name}"] = {key: theirs[key] for key in ("train_s", "analogies", "wordsim353", "n_tokens")}
             print(json.dumps({name: run[name]}), flush=True)
-        runs.append(run)
     figures = speeds(runs, settings.epochs) if settings.speed else means(runs)
     result = {
         "benchmark": f"the whole family: 100 dimensions, window 5 (counts: 10), {settings.epochs} epochs (GloVe: 25), defaults otherwise",
         "corpus": settings.corpus.name,
-        "seeds": settings.seeds,
+        "seeds": len(runs),
         "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
         "versions": environment(),
         "date": datetime.now(UTC).date().isoformat(),
         "figures": figures,
         "runs": runs,
     }
-    kind = "models_speed" if settings.speed else "models"
-    target = ROOT / "benchmarks" / "results" / f"{kind}-{settings.corpus.name.split('.')[0]}.json"
     target.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
 

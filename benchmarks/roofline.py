@@ -110,7 +110,7 @@ class Run:
 
     def __init__(self, n_words: int, n_dimensions: int, n_negatives: int, n_centres: int) -> None:
         rng = np.random.default_rng(1)
-        frequency = 1.0 / (np.arange(WORDS["all words"]) + 2.7)
+        frequency = 1.0 / (np.arange(WORDS["all words"], dtype=np.float64) + 2.7)
         frequency /= frequency.sum()
         kept = frequency * np.minimum(1.0, np.sqrt(1e-4 / frequency) + 1e-4 / frequency)
         self.n_outputs, self.n_dimensions, self.n_blocks = n_negatives + 1, n_dimensions, -(-n_dimensions // WIDTH)
@@ -125,7 +125,7 @@ class Run:
         self.signs = np.full(-(-self.n_outputs // size) * plane, -1.0, np.float32)
         self.signs[: MAX_CONTEXTS * size : size] = 1.0
         self.scores = np.full(self.signs.size, 1e-4, np.float32)
-        self.loss, self.exponents = np.repeat(np.float32([0, 1]), WIDTH), np.zeros(WIDTH, np.int32)
+        self.loss, self.exponents = np.repeat(np.array([0, 1], np.float32), WIDTH), np.zeros(WIDTH, np.int32)
         self.drawn = np.zeros(n_centres * self.n_outputs, np.int32)
         places = np.arange(n_centres) % SENTENCE
         self.n_contexts = float((np.minimum(self.radius, places) + np.minimum(self.radius, SENTENCE - 1 - places)).mean())
@@ -149,12 +149,12 @@ class Run:
 def validate(n_dimensions: int, n_negatives: int) -> None:
     """Stop unless the kernel gives the reference's vectors."""
     run = Run(WORDS["in cache"], n_dimensions, n_negatives, 5 * SENTENCE)
-    truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in run.start]
+    inputs, outputs = truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in run.start]
     run.train(WHOLE)
     offsets = np.arange(0, len(run.tokens) + 1, SENTENCE)
-    text, noise = (run.tokens, offsets, run.radius, 0), (*run.noise, int(KEY), np.zeros(0, np.float32))
+    text, noise = (run.tokens, offsets, run.radius, 0), (run.noise[0], run.noise[1], int(KEY), np.zeros(0, np.float32))
     rates = (float(RATE), float(RATE), 10**9)
-    reference.train(text, 0, len(run.tokens), *truth, noise, rates, Kind(n_negatives))
+    reference.train(text, 0, len(run.tokens), inputs, outputs, noise, rates, Kind(n_negatives))
     for matrix, wanted in zip(run.matrices, truth, strict=True):
         if not np.allclose(matrix[:, :n_dimensions], wanted, rtol=1e-4, atol=1e-5) or matrix[:, n_dimensions:].any():
             raise SystemExit(f"the kernel differs from the reference at {n_dimensions} dimensions and {n_negatives} negatives")
@@ -184,7 +184,7 @@ def peaks() -> dict[str, float]:
 
     @kernel
     def multiply(n_turns: int) -> float:
-        return multiply_add(n_turns)  # type: ignore[no-any-return]
+        return multiply_add(n_turns)  # type: ignore[no-any-return, call-arg]
 
     @kernel
     def scale(values: np.ndarray[Any, Any], factor: np.float32) -> None:

@@ -79,11 +79,11 @@ def validate(file: PairFile, counts: npt.NDArray[np.int64], n_dimensions: int, h
     model = new_model(n_dimensions, counts, file.n_centres)
     model.input *= np.float32(n_dimensions**0.5)
     model.output *= np.float32(n_dimensions**0.5)
-    truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in (model.input, model.output)]
+    inputs, outputs = truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in (model.input, model.output)]
     with FullSoftmax(model, hidden, [file], 2, 4) as trainer, PairReader([file]) as reader:
         text = reader.text(0)
         found = trainer.train(next(cut_blocks([file], 8)))
-        wanted = reference.train(text, [0, 4, 8], *truth, model.rates, hidden and hidden.value)
+        wanted = reference.train(text, [0, 4, 8], inputs, outputs, model.rates, hidden and hidden.value)
     near = [np.allclose(m[:, :n_dimensions], t, rtol=1e-4, atol=1e-6) for m, t in zip((model.input, model.output), truth, strict=True)]
     if not all(near) or not np.allclose(found, wanted, rtol=1e-6):
         raise SystemExit(f"training differs from the reference: {len(counts)} words, {n_dimensions} dimensions, {hidden}")

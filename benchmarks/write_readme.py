@@ -102,12 +102,13 @@ def _others(cooccurrence: dict[str, Any], glove: dict[str, Any], softmax: dict[s
     counted = cooccurrence["figures"]
     kernel, stage = counted["tokens_per_s_counting_kernel"], counted["by_threads"]["1"]["tokens_per_cpu_s"]
     cells = glove["cases"]["100 MB of Wikipedia, D 100"]["examples_per_s"]["1"] / 2
-    shares = [case["2 threads"]["training_to_peak"] for case in softmax["speed"]]
+    products, training = ([case["2 threads"][f"{what}_to_peak"] for case in softmax["speed"]] for what in ("products", "training"))
     return [
         f"A core counts the co-occurrences of {kernel / 1e6:.1f} M tokens a second (window {counted['window']}),",
         f"{stage / 1e6:.1f} M with reading, merging, and writing {counted['bytes_a_cell']} bytes a cell. GloVe's kernel trains",
-        f"{cells / 1e6:.1f} M cells a second a core, both directions of each. The full softmax trains at",
-        f"{min(shares):.0%} to {max(shares):.0%} of what BLAS does for large square matrices, {len(shares)} cases.",
+        f"{cells / 1e6:.1f} M cells a second a core, both directions of each. The matrix products of the full softmax run at",
+        f"{min(products):.0%} to {max(products):.0%} of what BLAS does for large square matrices, and all of its training at",
+        f"{min(training):.0%} to {max(training):.0%}, {len(training)} cases, two threads.",
         "",
     ]
 
@@ -176,10 +177,11 @@ def _comparison(result: dict[str, Any]) -> list[str]:
 def _family(result: dict[str, Any], speed: dict[str, Any]) -> list[str]:
     """Every model and loss beside gensim's; speeds, where they were measured, are of fewer epochs on a machine without other work."""
     figures = result["figures"]
+    commits = sorted({run[name]["commit"] for run in result["runs"] for name in run if name != "seed" and "gensim" not in name})
     lines = [
         f"The whole family on `{result['corpus']}`: {result['benchmark'].removeprefix('the whole family: ')};",
         f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, means of scores{', median speeds' * bool(speed)}; commit "
-        f"`{result['versions']['commit']}`:",
+        f"`{'`, `'.join(commits)}`:",
         "",
         f"| |{' words/s | to gensim |' * bool(speed)} analogies | gensim's | WordSim-353 | gensim's |",
         f"|---|{'---:|---:|' * bool(speed)}---:|---:|---:|---:|",

@@ -12,15 +12,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask.config
 import httpx
+import hypothesis
 import pytest
 
 from pipeline.journal import JOURNAL
 from pipeline.storage.store import RUNS
+from pipeline.workers import NO_PROFILER
 from tests.shared_stores import KINDS, Server, free_port, servers
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("corpus2vec")
+
+dask.config.set(NO_PROFILER)  # the clusters that tests start themselves
+hypothesis.settings.register_profile("untimed", deadline=None)  # the first example of a kernel compiles it, and machines are noisy
+hypothesis.settings.load_profile("untimed")
 
 
 def sample_lines(n_lines: int, name: str = "wiki-20mb.txt.xz") -> list[str]:

@@ -17,7 +17,8 @@ from pipeline.journal import JOURNAL
 from pipeline.storage.artifact import MANIFEST, Manifest
 from pipeline.storage.keys import digest_of_file
 from pipeline.storage.locks import OF_STORE
-from pipeline.storage.store import CHECKPOINTS, NO_STAGES, RECORD, RUNS, Store
+from pipeline.storage.records import RECORD
+from pipeline.storage.store import CHECKPOINTS, NO_STAGES, RUNS, Store
 from tests.conftest import COMMAND, Finished, Project, environment_of, new_project
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130

@@ -48,7 +48,7 @@ def test_visible__shows_what_was_there() -> None:
     assert visible("a\x1b[31mb\tc\x7f") == "a␛[31mb␉c␡"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_rows__says_the_same_without_commands(value: object) -> None:
     text = json_rows(value)

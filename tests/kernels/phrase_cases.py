@@ -6,13 +6,11 @@ import re
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 
 # The first example may compile a kernel.
-untimed = settings(deadline=None)
 
 N_WORDS = 7
 SENTENCES = st.lists(st.lists(st.integers(0, N_WORDS - 1), max_size=12), max_size=8)

@@ -35,7 +35,7 @@ def probabilities(threshold, other):
     return total
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e9)), min_size=1, max_size=50).filter(any))
 def test_build_alias__stands_for_the_weights(weights):
     weights = np.array(weights)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.bigrams import count_bigrams, merge_counts, partition_bigrams
-from tests.kernels.phrase_cases import N_WORDS, SENTENCES, encode, pack, sample, untimed
+from tests.kernels.phrase_cases import N_WORDS, SENTENCES, encode, pack, sample
 from tests.reference import bigrams as reference
 
 PAIR = st.tuples(st.integers(0, N_WORDS - 1), st.integers(0, N_WORDS - 1))
@@ -46,7 +46,6 @@ def spread(found):
     chunk=st.integers(1, 40),
     most=st.integers(1, 60),
 )
-@untimed
 def test_count_bigrams__equals_the_reference_in_chunks_and_parts_of_any_size(texts, eligible, chunk, most):
     parts = list(count_bigrams((encode(only(sentences, eligible)) for sentences in texts), most, chunk))
     assert all(0 < len(bigrams) < most + chunk for bigrams, _ in parts)
@@ -57,7 +56,6 @@ def test_count_bigrams__equals_the_reference_in_chunks_and_parts_of_any_size(tex
 
 
 @given(sentences=SENTENCES)
-@untimed
 def test_count_bigrams__counts_every_neighbourhood_once(sentences):
     _, counts = counted(sentences)
     assert counts.sum() == sum(max(len(sentence) - 1, 0) for sentence in sentences)
@@ -81,7 +79,6 @@ def test_count_bigrams__keeps_codes_above_two_to_the_sixteen_apart():
 
 
 @given(sentences=SENTENCES, first=st.integers(0, 8), last=st.integers(0, 8))
-@untimed
 def test_count_bigrams__reads_only_the_sentences_that_offsets_name(sentences, first, last):
     codes, offsets = encode(sentences)
     first, last = sorted((min(first, len(sentences)), min(last, len(sentences))))
@@ -90,7 +87,6 @@ def test_count_bigrams__reads_only_the_sentences_that_offsets_name(sentences, fi
 
 
 @given(parts=st.lists(st.dictionaries(PAIR, st.integers(1, 1 << 40), max_size=20), max_size=9))
-@untimed
 def test_merge_counts__adds_up_parts_of_any_number_and_size(parts):
     expected = Counter()
     for part in parts:
@@ -99,7 +95,6 @@ def test_merge_counts__adds_up_parts_of_any_number_and_size(parts):
 
 
 @given(found=st.dictionaries(PAIR, st.integers(1, 1 << 40), max_size=40), n_partitions=st.integers(1, 9))
-@untimed
 def test_partition_bigrams__keeps_every_count_and_the_order_in_each_partition(found, n_partitions):
     (bigrams, counts), borders = partition_bigrams(spread(found), n_partitions)
     assert (borders[0], borders[-1], len(borders)) == (0, len(found), n_partitions + 1)
@@ -110,7 +105,6 @@ def test_partition_bigrams__keeps_every_count_and_the_order_in_each_partition(fo
 
 
 @given(found=st.dictionaries(PAIR, st.just(1), min_size=1, max_size=40), n_partitions=st.integers(1, 9), data=st.data())
-@untimed
 def test_partition_bigrams__puts_a_bigram_into_the_same_partition_whatever_is_beside_it(found, n_partitions, data):
     pair = data.draw(st.sampled_from(sorted(found)))
     (bigrams, _), borders = partition_bigrams(spread(found), n_partitions)

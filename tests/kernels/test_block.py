@@ -165,7 +165,7 @@ def test_train_block__keeps_the_bytes_of_rows_that_nobody_trains(kind):
     assert np.isfinite(block.tallies).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), kind=st.sampled_from(KERNELS[:2]))
 def test_train_block__makes_all_replicas_equal_in_the_rows_that_are_due(data, kind):
     """Whatever the text and the cuts; rows that nobody trained stay as they were, and no row changes that is not due."""

@@ -24,7 +24,6 @@ from kernels.cooccurrence import (
 from tests.reference import cooccurrence as reference
 
 # The first example may compile a kernel.
-untimed = settings(deadline=None)
 
 # Words that are met in few windows are counted by another loop than those that have more windows than there are words before them.
 N_WORDS = 3000
@@ -83,7 +82,6 @@ def test_distance_units__are_one_when_the_weighting_is_flat():
 
 
 @given(sentences=st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=10), begin=st.integers(0, 3))
-@untimed
 def test_drop_words__equals_the_reference(sentences, begin):
     codes, offsets = encode(sentences)
     tokens, borders, fates = drop_words(codes, offsets[begin:] if begin < len(offsets) else offsets[-1:])
@@ -98,7 +96,7 @@ def test_drop_words__equals_the_reference(sentences, begin):
 
 
 @given(sentences=TEXTS, window=WINDOWS, harmonic=st.booleans())
-@settings(untimed, max_examples=200)
+@settings(max_examples=200)
 def test_count_rows__equals_the_reference(sentences, window, harmonic):
     found, unit, _ = count(sentences, window, harmonic)
     matrix = reference.count_cooccurrences(sentences, window, harmonic=harmonic)
@@ -119,7 +117,6 @@ def test_count_rows__equals_the_reference_where_most_words_are_rare(harmonic):
 
 
 @given(sentences=TEXTS, window=st.integers(1, 6), more=st.integers(0, 30))
-@untimed
 def test_count_rows__gives_the_same_cells_in_little_room(sentences, window, more):
     n_visits = max(Counter(word for sentence in sentences for word in sentence).values(), default=0) * (2 * window + 1)
     whole, unit, n_runs = count(sentences, window, harmonic=True, room=200 * (2 * window + 1))
@@ -139,7 +136,6 @@ def test_count_rows__counts_both_directions_of_a_pair_of_the_same_word(sentence,
 
 
 @given(sentences=TEXTS, window=WINDOWS)
-@untimed
 def test_count_distances__predicts_the_sum_of_the_whole_matrix(sentences, window):
     found, _, _ = count(sentences, window, harmonic=True)
     units, _ = distance_units(window, sum(map(len, sentences)), harmonic=True)
@@ -156,7 +152,6 @@ def cells_of(rows):
 
 
 @given(runs=st.lists(CELLS, max_size=4), n_bits=st.sampled_from([0, 1, 7, 8, 9, 11]))
-@untimed
 def test_merge_cells__of_all_buckets_gives_each_cell_once_in_the_order_of_the_reference(runs, n_bits):
     parts = [[] for _ in range(1 << n_bits)]
     for run in runs:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.eigenvectors import decompose_symmetric
@@ -23,7 +23,6 @@ def check(matrix: np.ndarray) -> None:
     np.testing.assert_allclose(np.sort(values) / scale, np.linalg.eigvalsh(matrix) / scale, atol=1e-13 * max(size, 10))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 2**32 - 1), st.integers(-100, 100), st.floats(0, 12))
 def test_decompose_symmetric__is_that_of_lapack(size: int, seed: int, exponent: int, decades: float) -> None:
     """Matrices of any scale, whose rows may differ by many orders of magnitude, as the squares of singular values do."""

@@ -20,7 +20,6 @@ from kernels.pairs import (
 from tests.reference import pairs as reference
 
 # The first example may compile a kernel.
-untimed = settings(deadline=None)
 
 N_WORDS = 6
 IDS = [2, -1, 0, 3, -1, 1]
@@ -58,7 +57,6 @@ FORMULAS = [
 
 @pytest.mark.parametrize(("formula", "slow"), FORMULAS)
 @given(counts=st.lists(st.integers(0, 10**10), max_size=10), threshold=st.sampled_from([-1.0, 0.0, 1e-5, 1e-3, 1.0, 10.0]))
-@untimed
 def test_keep_probabilities__equal_the_reference(formula, slow, counts, threshold):
     n_tokens = max(sum(counts), 1)
     found = formula(np.array(counts, np.int64), n_tokens, threshold)
@@ -79,14 +77,13 @@ def test_keep_probabilities__keep_everything_without_a_threshold(formula, thresh
 
 
 @given(sentences=SENTENCES, keep=KEEP, window=WINDOW, dynamic=st.booleans(), seed=WORD64, epoch=st.integers(0, 1000), first_sentence=FIRST)
-@settings(untimed, max_examples=200)
+@settings(max_examples=200)
 def test_draw_pairs__equals_the_reference(sentences, keep, window, dynamic, seed, epoch, first_sentence):
     given_options = options(window=window, dynamic=dynamic, seed=seed, epoch=epoch, first_sentence=first_sentence)
     assert draw(sentences, keep, **given_options) == reference.draw_pairs(sentences, IDS, keep, **given_options)
 
 
 @given(sentences=SENTENCES, keep=KEEP, seed=WORD64)
-@untimed
 def test_draw_pairs__accounts_for_every_token(sentences, keep, seed):
     drawn, tallies = draw(sentences, keep, **options(seed=seed))
     assert tallies["n_in"] == sum(map(len, sentences))
@@ -96,7 +93,6 @@ def test_draw_pairs__accounts_for_every_token(sentences, keep, seed):
 
 
 @given(sentences=SENTENCES, keep=KEEP, cuts=st.lists(st.integers(0, 10), max_size=4), seed=WORD64, first_sentence=FIRST)
-@untimed
 def test_draw_pairs__is_the_same_for_any_cut_into_blocks(sentences, keep, cuts, seed, first_sentence):
     codes, offsets = encode(sentences)
     borders = [0, *sorted(min(cut, len(sentences)) for cut in cuts), len(sentences)]
@@ -196,7 +192,6 @@ DRAWN = st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 6)), max_s
 
 
 @given(sentences=DRAWN)
-@untimed
 def test_expand_pairs__equals_the_reference_in_text_order(sentences):
     rows = [row for sentence in sentences for row in sentence]
     tokens, radius = np.array([row[0] for row in rows], np.int32), np.array([row[1] for row in rows], np.uint8)

@@ -1,7 +1,7 @@
 """Products of panels against NumPy in float64, for any range of rows."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.panels import WIDTH, add_combination, add_inner_products, fill_random
@@ -9,7 +9,6 @@ from kernels.panels import WIDTH, add_combination, add_inner_products, fill_rand
 shapes = st.tuples(st.integers(0, 4), st.integers(0, 700), st.integers(0, 2**32 - 1))
 
 
-@settings(deadline=None)
 @given(shapes, st.data())
 def test_add_inner_products__look_at_their_rows_only(shape: tuple[int, int, int], data: st.DataObject) -> None:
     n_panels, n_rows, seed = shape
@@ -25,7 +24,6 @@ def test_add_inner_products__look_at_their_rows_only(shape: tuple[int, int, int]
         np.testing.assert_allclose(products, wanted, rtol=tolerance, atol=40 * tolerance)
 
 
-@settings(deadline=None)
 @given(shapes, st.data())
 def test_add_combination__changes_its_rows_only(shape: tuple[int, int, int], data: st.DataObject) -> None:
     n_panels, n_rows, seed = shape

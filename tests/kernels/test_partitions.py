@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.partitions import partition_strings
-from tests.kernels.phrase_cases import untimed
 
 STRINGS = st.lists(st.binary(max_size=12), max_size=40)
 
@@ -17,7 +16,6 @@ def partitioned(strings, n_partitions):
 
 
 @given(strings=STRINGS, n_partitions=st.integers(1, 9))
-@untimed
 def test_partition_strings__gives_every_string_one_place_and_equal_ones_the_same_partition(strings, n_partitions):
     parts = partitioned(strings, n_partitions)
     assert len(parts) == n_partitions
@@ -28,7 +26,6 @@ def test_partition_strings__gives_every_string_one_place_and_equal_ones_the_same
 
 
 @given(strings=STRINGS, n_partitions=st.integers(1, 9), data=st.data())
-@untimed
 def test_partition_strings__does_not_look_at_what_is_beside_a_string(strings, n_partitions, data):
     string = data.draw(st.binary(max_size=12))
     (alone,) = [number for number, part in enumerate(partitioned([string], n_partitions)) if part]

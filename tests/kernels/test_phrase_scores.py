@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.phrase_scores import score_by_tokens, score_by_vocabulary, score_npmi
-from tests.kernels.phrase_cases import sample, untimed
+from tests.kernels.phrase_cases import sample
 from tests.reference import bigrams as reference
 
 COUNT = st.integers(1, 4_000_000_000)
 
 
 @given(n_a=COUNT, n_b=COUNT, data=st.data(), discount=st.floats(0, 100))
-@untimed
 def test_scores__equal_the_reference_up_to_billions(n_a, n_b, data, discount):
     n_ab = data.draw(st.integers(1, min(n_a, n_b)))
     n_tokens = n_a + n_b

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.phrases import join_phrases
-from tests.kernels.phrase_cases import N_WORDS, SENTENCES, decode, encode, pack, untimed
+from tests.kernels.phrase_cases import N_WORDS, SENTENCES, decode, encode, pack
 from tests.reference import bigrams as reference
 
 CONNECTORS = {5, 6}  # of the words 0 to 6
@@ -47,7 +47,6 @@ def coded(phrases, order):
 
 
 @given(sentences=SENTENCES, phrases=PHRASES, order=st.randoms(use_true_random=False))
-@untimed
 def test_join_phrases__equals_the_reference_with_connectors_and_without(sentences, phrases, order):
     phrases = coded(phrases, order)
     assert join(sentences, phrases) == reference.join_phrases(sentences, phrases, CONNECTORS)
@@ -56,7 +55,6 @@ def test_join_phrases__equals_the_reference_with_connectors_and_without(sentence
 
 
 @given(sentences=SENTENCES, phrases=PHRASES, order=st.randoms(use_true_random=False))
-@untimed
 def test_join_phrases__loses_and_moves_no_word(sentences, phrases, order):
     phrases = coded(phrases, order)
     parts = {code: words for words, code in phrases.items()}
@@ -64,7 +62,7 @@ def test_join_phrases__loses_and_moves_no_word(sentences, phrases, order):
 
 
 @given(sentences=SENTENCES, phrases=PHRASES, order=st.randoms(use_true_random=False), first=st.integers(0, 8), last=st.integers(0, 8))
-@settings(untimed, max_examples=50)
+@settings(max_examples=50)
 def test_join_phrases__of_a_slice_of_sentences_is_that_slice(sentences, phrases, order, first, last):
     phrases = coded(phrases, order)
     first, last = sorted((min(first, len(sentences)), min(last, len(sentences))))

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.panels import WIDTH
@@ -50,7 +50,6 @@ def entries_of(n_words: int, cells: Cells, terms: Terms) -> tuple[Entries, int, 
     return entries, n_all, n_positive
 
 
-@settings(deadline=None)
 @given(some_cells())
 def test_add_marginals__are_the_sums_of_the_symmetric_matrix(case: tuple[int, Cells]) -> None:
     n_words, cells = case
@@ -59,7 +58,6 @@ def test_add_marginals__are_the_sums_of_the_symmetric_matrix(case: tuple[int, Ce
     np.testing.assert_allclose(marginals - 1, dense_counts(n_words, cells).sum(axis=0), rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(some_cells(), st.floats(1, 10), st.floats(0.1, 2))
 def test_entries__are_those_that_are_positive_in_a_direction(case: tuple[int, Cells], shift: float, power: float) -> None:
     n_words, cells = case
@@ -78,7 +76,6 @@ def test_entries__are_those_that_are_positive_in_a_direction(case: tuple[int, Ce
     assert len(entries.values) == np.count_nonzero(np.maximum(wanted, wanted.T) > LEAST_PMI)
 
 
-@settings(deadline=None)
 @given(some_cells(), st.floats(1, 4), st.sampled_from([0.75, 1.0]))
 def test_multiply__is_the_dense_product_in_both_directions(case: tuple[int, Cells], shift: float, power: float) -> None:
     n_words, cells = case

@@ -10,7 +10,7 @@ from tests.reference.tokens import leave_out
 SENTENCES = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SENTENCES, st.integers(0, 10), st.integers(1, 5))
 def test_keep_sentences__equals_the_reference(sentences, n_stopped, least):
     codes = np.array([code for sentence in sentences for code in sentence], np.int32)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.spans import Spans
-from tests.kernels.phrase_cases import N_WORDS, SENTENCES, decode, encode, untimed
+from tests.kernels.phrase_cases import N_WORDS, SENTENCES, decode, encode
 from tests.reference import bigrams as reference
 
 
@@ -29,7 +29,6 @@ def expected(sentences, connectors):
 
 
 @given(texts=st.lists(SENTENCES, max_size=4), connectors=st.sets(st.integers(0, N_WORDS - 1)), take_at=st.sets(st.integers(0, 3)))
-@untimed
 def test_spans__equal_the_reference_wherever_they_are_taken(texts, connectors, take_at):
     spans = Spans(mask(connectors))
     found = Counter()

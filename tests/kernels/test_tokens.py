@@ -94,7 +94,7 @@ def cut(data, n_bytes):
         start = stop
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(TEXTS, st.booleans(), st.booleans())
 @example("don't rock'n'roll ’tis dogs' a''b a’b 'a' x'\ny", True, True)
 @example("'\n’\na'", True, False)
@@ -105,7 +105,7 @@ def test_token_table__equals_the_reference(text, lowercase, split):
     assert read([text.encode()], lowercase, split)[:2] == read_text(text, lowercase, split)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(TEXTS, st.sampled_from([options for options in TABLES if options[2]]), st.booleans())
 @example("中文abc中'a a'中 中’々 カタカナ中はがは\u3099は\u3099\u3099'a ー々\u302a。中", (True, "map", True), True)
 @example("b2b 3'a 1990's ٣٤ 年10月 a1'1b", (False, "drop", True), False)
@@ -130,7 +130,7 @@ def test_token_table__knows_characters_of_every_block():
     assert read([text.encode()])[:2] == read_text(text, True, False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS, st.integers(1, 40), st.booleans())
 def test_token_table__does_not_depend_on_how_lines_are_cut(text, n_bytes, split):
     data = text.encode()
@@ -227,7 +227,7 @@ def test_token_table__finds_the_first_invalid_byte(defect, before, split):
         assert table.add(np.frombuffer(data, np.uint8))[3] == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=4), TEXTS.map(str.encode)), max_size=6).map(b"".join), st.booleans())
 def test_token_table__agrees_with_pythons_decoder_on_any_bytes(data, split):
     table = TokenTable(PLAIN, split_sentences=split)

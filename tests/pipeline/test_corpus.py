@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.configuration import Configuration
@@ -28,7 +28,6 @@ def sha256(content: bytes) -> str:
 text_lines = st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"") + b"\n"), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(lines=text_lines, size=st.integers(1, 200))
 def test_observe__cuts_a_file_into_shards_of_whole_lines_with_their_digests(
     lines: list[bytes], size: int, tmp_path_factory: pytest.TempPathFactory

@@ -54,7 +54,7 @@ RECORDS = st.lists(PIECES, min_size=1, max_size=15)
 FILES = st.tuples(RECORDS, st.sampled_from(["txt", "jsonl", "parquet"]), st.sampled_from(["", ".gz", ".zst"]))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(FILES, min_size=1, max_size=3), st.sampled_from([1e-5, 1e-4, 1.0]), st.sampled_from(["skip", "replace"]))
 def test_run__on_random_files_of_any_format_gives_the_sentences_of_the_reference(tmp_path, files, shard_mb, broken):
     mend = broken == "replace"

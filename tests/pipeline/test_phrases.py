@@ -102,7 +102,7 @@ def test_phrases__of_a_second_pass_are_those_of_gensim(text: Path, store: Path) 
 
 @pytest.mark.parametrize("scorer", ["word2vec", "gensim", "npmi"])
 @given(data=st.data())
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_phrases__equal_the_reference(scorer: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """word2vec: the formula of word2phrase."""
     directory = tmp_path_factory.mktemp("small")

@@ -97,7 +97,7 @@ def dense(matrix: PpmiMatrix) -> np.ndarray:
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(1, 10), st.floats(0.1, 2))
 def test_read_matrix__is_the_reference(tmp_path_factory, n_words: int, seed: int, shift: float, power: float) -> None:
     counts = random_counts(n_words, seed)

@@ -147,7 +147,6 @@ def test_vectors_unit__refuses_vectors_that_diverged() -> None:
 
 
 @given(st.lists(st.text(max_size=4), unique=True, max_size=20), st.lists(st.text(max_size=4), max_size=20), st.data())
-@settings(deadline=None)
 def test_vectors_find__agrees_with_a_dictionary(words: list[str], others: list[str], data: st.DataObject) -> None:
     vectors = vectors_of(words, np.ones((len(words), 1), dtype=np.float32))
     asked = others + (data.draw(st.lists(st.sampled_from(words), max_size=10)) if words else [])
@@ -200,7 +199,7 @@ def test_vectors_analogy__finds_the_fourth_word(hand_made: Vectors) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(5, 30), st.integers(1, 6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_vectors_analogy__agrees_with_the_slow_reference(seed: int, n_words: int, n_dimensions: int) -> None:
     random = np.random.default_rng(seed)
     matrix = random.standard_normal((n_words, n_dimensions), dtype=np.float32)

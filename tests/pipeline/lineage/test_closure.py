@@ -51,7 +51,7 @@ def graphs() -> st.SearchStrategy[list[set[int]]]:
     return st.integers(1, 7).flatmap(lambda n: st.lists(st.sets(st.integers(0, n - 1), max_size=3), min_size=n, max_size=n))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(graphs())
 def test_closure__of_any_manifests_ends_with_all_inputs_first_or_with_the_circle_as_an_error(tmp_path_factory, inputs) -> None:
     store = Store(tmp_path_factory.mktemp("closure"))

@@ -12,8 +12,9 @@ from pipeline.lineage.models import configuration_of, find_model, run_of
 from pipeline.lineage.references import Referent, resolve
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Manifest
+from pipeline.storage.records import RECORD
 from pipeline.storage.registry import Registry
-from pipeline.storage.store import RECORD, RUNS, Store
+from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, walk

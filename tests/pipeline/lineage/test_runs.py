@@ -22,8 +22,9 @@ from pipeline.lineage.references import resolve
 from pipeline.lineage.runs import newest_run, run_record, run_records
 from pipeline.lineage.verifying.verification import verify
 from pipeline.run import Run
+from pipeline.storage.records import RECORD
 from pipeline.storage.sealed import sealed
-from pipeline.storage.store import RECORD, RUNS, Store
+from pipeline.storage.store import RUNS, Store
 from pipeline.workers import InPlace
 from tests.pipeline.lineage.stores import finished_run
 from tests.pipeline.small_runs import configured, walk

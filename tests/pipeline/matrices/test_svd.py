@@ -82,7 +82,7 @@ def test_decompose__is_that_of_svds_where_values_are_apart() -> None:
     np.testing.assert_allclose(product, (theirs[0] * theirs[1]) @ theirs[2], atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 90), st.integers(1, 89), st.integers(0, 2**32 - 1), st.floats(0.05, 1.0))
 def test_decompose__is_exact_for_matrices_that_fit_the_space(n_rows: int, n_dimensions: int, seed: int, density: float) -> None:
     """Any size, any number of dimensions below it, ranks below that number, and equal values."""

@@ -113,7 +113,7 @@ def test_score_analogies__keeps_case_when_told() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @given(data=st.data(), seed=st.integers(0, 1_000_000), n_words=st.integers(1, 25), n_dimensions=st.integers(1, 8), lattice=st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_answer_analogies__agrees_with_the_slow_reference(
     method: AnalogyMethod, data: st.DataObject, seed: int, n_words: int, n_dimensions: int, lattice: bool
 ) -> None:

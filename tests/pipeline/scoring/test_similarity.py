@@ -79,7 +79,7 @@ def test_score_similarity__has_no_rho_where_there_is_no_order(pairs: tuple[Pair,
 
 
 @given(seed=st.integers(0, 1_000_000), n_pairs=st.integers(2, 30), lattice=st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_score_similarity__agrees_with_the_slow_reference(seed: int, n_pairs: int, lattice: bool) -> None:
     random = np.random.default_rng(seed)
     # A lattice has zero vectors and ties among the cosines; few different ratings make ties on the other side.

@@ -22,7 +22,7 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LINES, st.integers(1, 40), st.sampled_from(["a.txt", "a.jsonl"]))
 def test_cut_file__covers_every_byte_once_at_line_borders(data, shard_bytes, name):
     with tempfile.TemporaryDirectory() as directory:

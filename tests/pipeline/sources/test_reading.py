@@ -81,7 +81,7 @@ def read_all(path, broken=Broken.SKIP, longest=1 << 24, shard_bytes=1 << 30, col
     return found, n_broken
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ROUGH, SHARD_BYTES, st.sampled_from([5, 31, 1 << 24]), st.booleans(), st.sampled_from(SUFFIXES))
 def test_read_shard__of_rough_text_gives_what_the_reference_gives(data, shard_bytes, longest, mend, suffix):
     with tempfile.TemporaryDirectory() as directory:
@@ -92,7 +92,7 @@ def test_read_shard__of_rough_text_gives_what_the_reference_gives(data, shard_by
     assert ([line for line in found if line], n_broken) == ([tidy(line) for line in expected if tidy(line)], n_expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ROUGH_JSON, st.booleans(), SHARD_BYTES, st.sampled_from([50, 1 << 24]), st.booleans(), st.sampled_from(SUFFIXES))
 def test_read_shard__of_rough_json_lines_gives_what_the_reference_gives(data, is_cut, shard_bytes, longest, mend, suffix):
     data = data[:-3] if is_cut else data
@@ -103,7 +103,7 @@ def test_read_shard__of_rough_json_lines_gives_what_the_reference_gives(data, is
     assert (found, n_broken) == ([tidy(line) for line in expected], n_expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS, st.sampled_from(SUFFIXES), SHARD_BYTES, st.sampled_from(["text", "the text, quoted"]))
 def test_read_shard__gives_the_same_paragraphs_from_every_format(texts, suffix, shard_bytes, column):
     expected = [tidy(paragraph) for text in texts for paragraph in reference.paragraphs(text)]
@@ -121,7 +121,7 @@ def test_read_shard__gives_the_same_paragraphs_from_every_format(texts, suffix, 
         assert len(shards_of(csv_path, 1)) == len(shards_of(tsv_path, 1)) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([b"a\nb", b"", None, b"\xff a", b"nul \0", "über\r".encode(), b"x" * 40]), max_size=12),
     st.booleans(),
@@ -136,7 +136,7 @@ def test_read_shard__of_rough_parquet_gives_its_sound_rows(values, mend, shard_b
     assert n_broken == sum(value is not None and (len(value) == 40 or reference.decoded(value, False) is None) for value in values)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROUGH)
 def test_read_shard__unchecked_gives_sound_lines_as_they_are(data):
     with tempfile.TemporaryDirectory() as directory:

@@ -23,7 +23,7 @@ def array_of(content: bytes) -> np.ndarray:
     return np.frombuffer(content, np.uint8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MIXED, st.sampled_from(["NFC", "NFKC"]))
 def test_normalized_piece__is_the_whole_text_normalized(text: str, form: str) -> None:
     found, invalid = normalized_piece(array_of(text.encode()), form)
@@ -41,7 +41,7 @@ def test_normalized_piece__cuts_a_text_anywhere_between_lines() -> None:
         assert b"\0" not in found.tobytes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(BYTES)
 @example(b"ab\n\xc3\n\0")
 @example(b"ab\n\0\xff")
@@ -68,7 +68,7 @@ def test_normalized_piece__finds_the_first_invalid_byte_of_the_text_as_it_was_re
     assert found.tobytes().decode() == unicodedata.normalize("NFKC", whole.decode())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS.map(lambda text: text.replace("\n", "\r")))
 @example("Mr. Smith? ”Yes!”  No...")
 @example("a.b. c.”) d。e！ f？")

@@ -28,7 +28,7 @@ def in_parts(options, split, part_bytes):
         yield table
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(SPACED, st.sampled_from(list(TABLES)), st.booleans(), st.integers(1, 30))
 @example("Ende. Neu ende . neu. 'x y' z", (True, "keep", False), True, 1)
 @example("a b\n c d\n\ne f", (True, "keep", False), False, 1)
@@ -44,7 +44,7 @@ def test_in_parts__gives_the_sentences_of_the_reference(text, options, split, pa
         assert (found, n_empty) == read_text(text, lowercase, split, digits, alone)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SPACED, st.sampled_from(list(DEFECTS.values())), SPACED, st.integers(1, 30))
 def test_in_parts__finds_the_first_invalid_byte(before, defect, behind, part_bytes):
     data = before.encode() + defect + behind.encode()

@@ -89,7 +89,7 @@ SECTIONS = st.builds(
 PARTS = st.one_of(TEXTS, st.sampled_from([*STOP_WORDS, "E\u0301", "Å", "Ａ", "½", "①", "カ\u3099", "．", " ", "the", "\n", ". "]))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(PARTS, max_size=12).map("".join), SECTIONS, st.integers(1, 60))
 @example("The a e\u0301. a The\n中\n\n a b c", section(stop_words=STOP_WORDS, min_sentence_tokens=2, split_sentences=True), 3)
 @example("E\u0301 ﬁ fi Ｔhe X'Y", section(stop_words=STOP_WORDS, normalize="nfkc"), 9)
@@ -97,7 +97,7 @@ def test_new_tokenizer__equals_the_reference(text: str, chosen: Tokenize, n_byte
     assert read(list(cut(text.encode(), n_bytes)), chosen) == expected(text, chosen)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS, st.sampled_from([{"tokenizer": "unicode"}, {"tokenizer": "characters"}, FUNCTION]))
 @example("b2b 3'a 1990's ٣٤ 年10月", FUNCTION)
 def test_new_tokenizer__takes_dropped_digits_for_separators(text: str, tokenizer: dict[str, str]) -> None:

@@ -33,7 +33,7 @@ def zipf(n_words):
     return np.floor(1e8 / np.arange(1.0, n_words + 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(COUNTS, SHARDS, st.integers(1, 64), st.floats(1, 128), st.booleans())
 def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, n_negatives, n_contexts, per_pair):
     """Powers of two that do not fall: at most 64 in a period, unless it is 1; more in two, unless these are too long a block."""
@@ -50,7 +50,7 @@ def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, 
         assert ((updates * 2 * period > MAX_UPDATES * (1 - 1e-9)) | too_long).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=60), SHARDS)
 def test_merge_schedule__keeps_its_bound_where_rows_behind_are_met_more_often(meetings, n_shards):
     """As inner nodes are, which lie in the order of counts that were not subsampled."""
@@ -61,7 +61,7 @@ def test_merge_schedule__keeps_its_bound_where_rows_behind_are_met_more_often(me
     assert (updates[period > 1] * period[period > 1] <= MAX_UPDATES * (1 + 1e-9)).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(COUNTS, SHARDS, st.integers(1, 300))
 def test_due__is_the_prefix_of_rows_whose_period_divides_the_round(counts, n_shards, n_rounds):
     schedule = schedule_of(counts, n_shards)
@@ -84,7 +84,7 @@ def test_due__merges_every_row_once_in_each_of_its_periods():
             assert (due[:, matrix] > row).sum() == schedule.n_rounds // schedule.period[matrix, row]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(COUNTS, SHARDS)
 def test_scale__lies_between_the_mean_and_the_sum(counts, n_shards):
     schedule = schedule_of(counts, n_shards)
@@ -104,7 +104,7 @@ def test_scale__is_the_sum_for_rare_rows_and_near_the_mean_for_the_most_frequent
     assert (np.diff(rare.scale[:, :100]) >= 0).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(COUNTS)
 def test_scale__of_one_shard_is_one(counts):
     assert (schedule_of(counts, 1).scale == 1).all()

@@ -1,5 +1,6 @@
 """Real models trained by real threads on small text, and the files and blocks that it comes from."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from pipeline.errors import StoreError
 from pipeline.storage.schemas import PAIRS, list_of
 from pipeline.storage.tables import list_array, write_table
 from pipeline.training.model import Model, meetings
-from pipeline.training.pair_files import PairFile, PairReader, cut_blocks
+from pipeline.training.pair_files import PairFile, PairReader, cut_blocks, order_of_appearance
 from pipeline.training.schedule import merge_schedule
 from pipeline.training.threads import Threads
 
@@ -187,3 +188,11 @@ def test_pair_reader__tells_of_a_damaged_file_when_its_turn_comes(files: list[Pa
         assert reader.text(0).tokens.size == FILE_CENTRES[2]
         with pytest.raises(StoreError, match=r"damaged\.parquet"):
             reader.text(1)
+
+
+def test_order_of_appearance__is_that_of_the_first_epoch(files: list[PairFile]) -> None:
+    another = [dataclasses.replace(file, epoch=1) for file in files[::-1]]
+    text = np.concatenate([pq.read_table(file.path)["tokens"].combine_chunks().values.to_numpy() for file in files])
+    wanted = list(dict.fromkeys(text.tolist()))
+    assert order_of_appearance(files + another, V + 2).tolist() == wanted + sorted(set(range(V + 2)) - set(wanted))
+    assert wanted != sorted(wanted)

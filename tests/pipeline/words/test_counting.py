@@ -35,7 +35,7 @@ def write_lexicons(directory: Path, lexicons: list[list[tuple[str, int]]]) -> li
 
 
 @given(lexicons=LEXICONS, counting_bytes=st.sampled_from([200, 1500, 10**9]), min_count=st.integers(1, 6), most=st.integers(0, 12))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_count_strings__equals_a_dictionary_with_any_memory(
     lexicons: list[list[tuple[str, int]]], counting_bytes: int, min_count: int, most: int
 ) -> None:

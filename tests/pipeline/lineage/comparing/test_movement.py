@@ -21,7 +21,7 @@ def test_movement__of_vectors_against_themselves_is_none() -> None:
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_movement__sees_no_rotation_reflection_or_scale(seed: int, scale: float) -> None:
     matrix = scattered(seed, 300)
     rotation, _ = np.linalg.qr(np.random.default_rng(seed + 1).normal(size=(20, 20)))
@@ -41,7 +41,7 @@ def test_movement__between_unrelated_vectors_is_that_of_chance() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(0, 299))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_movement__puts_a_word_that_was_moved_on_top(seed: int, planted: int) -> None:
     before = scattered(seed, 300)
     after = before.copy()

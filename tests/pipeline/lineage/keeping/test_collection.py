@@ -87,7 +87,6 @@ def present(store: Store) -> set[Path]:
     max_examples=20,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    deadline=None,
 )
 @given(
     finished=st.sets(st.integers(0, len(CONFIGURATIONS) - 1)),

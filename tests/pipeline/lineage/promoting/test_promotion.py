@@ -208,7 +208,7 @@ def test_rollback__goes_back_along_what_was_promoted_and_never_forth(store: Stor
 
 
 @given(steps=st.lists(st.sampled_from([1, 2, 3, "back"]), max_size=12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_rollback__undoes_promotions_like_a_stack(steps: list, trained: Path) -> None:
     registry = Registry(Store(trained / "store"))
     alias = f"a{len(registry.aliases(NAME))}"  # a new one each time

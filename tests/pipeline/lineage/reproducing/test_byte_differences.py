@@ -46,7 +46,7 @@ def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_differences, "ROWS_AT_ONCE", 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n_rows=st.integers(1, 60),
     changed=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 4)), max_size=3),

@@ -99,7 +99,7 @@ def test_verify__of_a_store_as_it_was_made_finds_nothing_and_has_looked_at_every
     assert verify(store, run.made["pairs"][0].manifest.key).n_artifacts == done.n_artifacts - 3  # without snapshot, vectors and scores
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_verify__finds_and_names_any_flipped_byte(finished, borrowed, data: st.DataObject) -> None:
     """In data, manifests, records, registers, pins, digests and checkpoints."""
@@ -116,7 +116,7 @@ def test_verify__finds_and_names_any_flipped_byte(finished, borrowed, data: st.D
     assert store.root / found.place == (path.parent if in_checkpoint else path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_verify__finds_and_names_any_file_that_is_gone_or_cut_off(finished, data: st.DataObject) -> None:
     """Records, which come and go, can only be missed by what names them."""

@@ -74,7 +74,7 @@ def exclusive(path: Path, seconds: float, flags: int = _DIRECTORY) -> Iterator[b
 def making(target: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """In the body nobody else makes `target`; `on_wait` is called if that takes waiting.
 
-    The lock is on a hidden file beside the target, which its holder removes. Who waited for a file that is gone then tries again.
+    The lock is on a hidden file beside the target, which goes with the lock. Who waited for a file that is gone then tries again.
 
     Raises
     ------
@@ -82,19 +82,17 @@ def making(target: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         When the file cannot be made.
     """
     path = lock_path(target)
-    while True:
-        descriptor = os.open(path, _FILE | os.O_CLOEXEC, 0o666)
-        try:
-            locked = _wait(descriptor, fcntl.LOCK_EX, on_wait)
-            if locked and not _is_at(descriptor, path):
-                continue
+    try:  # around all: Ctrl-C is heard as soon as a call returns
+        while True:
+            descriptor = os.open(path, _FILE | os.O_CLOEXEC, 0o666)
             try:
-                yield
+                if not _wait(descriptor, fcntl.LOCK_EX, on_wait) or _is_at(descriptor, path):
+                    yield
+                    return
             finally:
-                path.unlink(missing_ok=True)
-            return
-        finally:
-            os.close(descriptor)
+                os.close(descriptor)
+    finally:
+        remove_if_free(path)
 
 
 def lock_path(target: Path) -> Path:
@@ -110,11 +108,11 @@ def is_locked(path: Path) -> bool | None:
 
 
 def remove_if_free(path: Path) -> bool:
-    """Remove the file of a lock that nobody holds; whether it was so."""
-    with _opened(path, os.O_RDONLY | os.O_NOFOLLOW) as descriptor:
-        if descriptor is None or not _try(descriptor, fcntl.LOCK_EX) or not _is_at(descriptor, path):
+    """Remove the file of a lock that nobody holds, as far as that can be known; whether it was so."""
+    with _opened(path, os.O_RDWR | os.O_NOFOLLOW) as descriptor:
+        if descriptor is None or _try(descriptor, fcntl.LOCK_EX) is False or not _is_at(descriptor, path):
             return False
-        path.unlink()
+        path.unlink(missing_ok=True)
         return True
 
 

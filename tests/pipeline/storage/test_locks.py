@@ -1,15 +1,21 @@
+import dis
 import errno
 import fcntl
+import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from pipeline.events import Event, RunWaits, listening
+from pipeline.storage import locks
 from pipeline.storage.locks import OF_STORE, LockedError, alone, exclusive, is_locked, lock_path, making, remove_if_free, using
 
 FORK = multiprocessing.get_context("fork")
@@ -77,6 +83,37 @@ def test_making__waits_tells_it_once_and_hears_interruptions(tmp_path) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert told == [1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_making__interrupted_at_any_moment_before_its_body_leaves_no_file(tmp_path) -> None:
+    n_done = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable:
+        nonlocal n_done
+        frame.f_trace_opcodes = frame.f_code.co_filename == locks.__file__
+        if event == "opcode" and frame.f_code.co_code[frame.f_lasti] != dis.opmap["NOP"]:  # after which no signal is heard
+            n_done += 1
+            if n_done == moment:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    for moment in itertools.count(1):
+        n_done = 0
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with making(tmp_path / "target", tell_nothing):
+                sys.settrace(before)
+                assert list(tmp_path.iterdir()) != []
+                break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert list(tmp_path.iterdir()) == [], f"interrupted before instruction {moment}"
+    assert moment > 50
     assert list(tmp_path.iterdir()) == []
 
 

@@ -54,7 +54,7 @@ def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) ->
     slot_size = n_parts * n_outputs
     n_floats = all_floats(n_outputs, width)
     set_signs = _sign_setter(n_outputs, width)
-    draw = _drawer(n_negatives, n_slots, per_pair=per_pair, corrected=corrected)
+    draw = _drawer(n_negatives, n_slots, per_pair=per_pair)
 
     @inlined
     def new_scratch(_noise: Noise) -> Scratch:
@@ -66,13 +66,21 @@ def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) ->
         return Scratch(rows, values, np.zeros(n_slots, np.bool_), signs, np.zeros(n_floats if corrected else 0, np.float32))
 
     @inlined
-    def prepare(scratch: Scratch, noise: Noise, text: Text, prepared: int, centre: int, last: int) -> int:
-        """Many centres at once, so that the cache misses of the table overlap."""
-        if centre + AHEAD < prepared or prepared >= last:
-            return prepared
+    def correct(scratch: Scratch, noise: Noise, text: Text, i: int) -> None:
+        place = i % n_slots * slot_size
+        n_parts = 2 * np.int64(text.radius[i]) if per_pair else 1
+        for j in range(place, place + n_parts * n_outputs):
+            scratch.values[j] = noise.correction[np.uint32(scratch.rows[j])]
+
+    @inlined
+    def prepare(scratch: Scratch, noise: Noise, text: Text, prepared: int, last: int) -> int:
+        """Many centres at once, so that the cache misses of the tables overlap."""
         until = min(prepared + run, last)
         for i in range(prepared, until):
             draw(scratch, noise, text, i)
+        if corrected:
+            for i in range(prepared, until):
+                correct(scratch, noise, text, i)
         return until
 
     @inlined
@@ -114,7 +122,7 @@ def _sign_setter(n_outputs: int, width: int) -> Callable[..., None]:
     return set_signs
 
 
-def _drawer(n_negatives: int, n_slots: int, *, per_pair: bool, corrected: bool) -> Callable[..., None]:
+def _drawer(n_negatives: int, n_slots: int, *, per_pair: bool) -> Callable[..., None]:
     """A function for kernels that draws the noise of one centre into its slot, in place; with noise for every pair, of all it can have."""
     n_outputs = n_negatives + 1
     n_parts = MAX_CONTEXTS if per_pair else 1
@@ -131,9 +139,6 @@ def _drawer(n_negatives: int, n_slots: int, *, per_pair: bool, corrected: bool) 
                 drawn = draw_alias(uniform64(noise.key, counter + np.uint64(k)), noise.threshold, noise.other)
                 rows[place + k + 1] = drawn
                 meet |= drawn == word
-            if corrected:
-                for j in range(n_outputs):
-                    scratch.values[place + j] = noise.correction[rows[place + j]]
             place += n_outputs
             counter += np.uint64(n_negatives)
         scratch.marks[i % n_slots] = meet

@@ -218,6 +218,16 @@ def address_rows(_typing: Any, words: Any, matrix: Any, first: Any, last: Any, a
 
 
 @intrinsic
+def keep_alive(_typing: Any, array: Any) -> Any:
+    """Do nothing, with an array that is used by its address: Numba frees an array after its last use, and sees none by address."""
+
+    def generate(context: Any, _builder: Any, _signature: Any, _values: Any) -> Any:
+        return context.get_dummy_value()
+
+    return types.void(array), generate
+
+
+@intrinsic
 def prefetch_rows(_typing: Any, words: Any, matrix: Any, first: Any, last: Any, n_lines: Any) -> Any:
     """Ask for the first cache lines of the rows of `matrix` that words[first:last] name, to be written soon; changes nothing."""
 

@@ -16,7 +16,16 @@ from kernels.jit import inlined
 from kernels.noise import AHEAD, sampled
 from kernels.outputs import Floats
 from kernels.text import Rates, Text, largest_radius, learning_rate, sentence_at
-from kernels.tiles import address_rows, gather_rows, grade_corrected_window, grade_window, scatter_change, score_window, update_window
+from kernels.tiles import (
+    address_rows,
+    gather_rows,
+    grade_corrected_window,
+    grade_window,
+    keep_alive,
+    scatter_change,
+    score_window,
+    update_window,
+)
 from kernels.tree import hierarchical
 from kernels.windows import MAX_CONTEXTS, all_floats
 
@@ -96,7 +105,8 @@ def trainer(kind: Kind, width: int) -> Callable[..., None]:  # noqa: PLR0915 - o
             start, stop = offsets[sentence], offsets[sentence + 1]
             until = min(stop, last)
             for centre in range(position, until):
-                prepared = prepare(scratch, targets, text, prepared, centre, last)
+                if prepared <= centre + AHEAD and prepared < last:
+                    prepared = prepare(scratch, targets, text, prepared, last)
                 left, right = max(start, centre - radius[centre]), min(stop, centre + radius[centre] + 1)
                 n_contexts = right - left - 1
                 if n_contexts == 0:
@@ -138,6 +148,7 @@ def trainer(kind: Kind, width: int) -> Callable[..., None]:  # noqa: PLR0915 - o
                     tallies[0] += take_loss(total, exponents, width)
             position = until
             sentence += 1
+        keep_alive(made)
         tallies[0] += take_loss(total, exponents, width)
         tallies[1] += n_examples
         tallies[2] += last - first

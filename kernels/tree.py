@@ -184,7 +184,7 @@ def hierarchical(width: int) -> Loss:
         return Scratch(tree.nodes, tree.signs, np.zeros(0, np.bool_), np.zeros(n_floats, np.float32), nothing)
 
     @inlined
-    def prepare(_scratch: Scratch, _tree: Tree, _text: Text, _prepared: int, _centre: int, last: int) -> int:
+    def prepare(_scratch: Scratch, _tree: Tree, _text: Text, _prepared: int, last: int) -> int:
         return last
 
     @inlined

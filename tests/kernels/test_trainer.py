@@ -91,8 +91,9 @@ def test_trainer__equal_the_reference_when_words_repeat_and_noise_is_the_centre(
 
 @pytest.mark.parametrize("width", [4, 8, 16])
 @pytest.mark.parametrize("n_dimensions", [7, 100])
-def test_trainer__equals_the_reference_at_every_simd_width(width, n_dimensions):
-    case = Case(n_dimensions=n_dimensions)
+@pytest.mark.parametrize("kind", [SHARED, TREE, CBOW])
+def test_trainer__equals_the_reference_at_every_simd_width(kind, width, n_dimensions):
+    case = Case(n_dimensions=n_dimensions, kind=kind, start_rate=0.05)
     assert_near(train(case, width=width), expected(case), case)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.lineage.explanation import Cause, Explanation
+from pipeline.lineage.causes import Cause
+from pipeline.lineage.explanation import Explanation
 from pipeline.storage.artifact import Manifest
 
 

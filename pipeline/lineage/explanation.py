@@ -6,18 +6,18 @@ stage, or files of the corpus.
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from pipeline.chain import chain
 from pipeline.configuration import Configuration
 from pipeline.differences import Difference, DifferenceKind, Making
 from pipeline.errors import UsageError
 from pipeline.lineage.ancestry import is_source
-from pipeline.lineage.file_changes import FileChanges, changes
+from pipeline.lineage.causes import Cause, named, sentence
+from pipeline.lineage.file_changes import changes
 from pipeline.plan import StepPlan, plan
 from pipeline.storage.artifact import Link, Manifest
 from pipeline.storage.read_through import ReadThrough
@@ -45,17 +45,6 @@ class Verdict(StrEnum):
     REUSE = "reuse"
     RUN = "run"
     MAY_RUN = "may run"  # an earlier step comes first; if that makes the same bytes again, this one is reused
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Where a difference began."""
-
-    key: str  # of the configuration, or what else it is
-    before: Any
-    now: Any
-    files: FileChanges | None  # when it is the corpus, or another file from outside
-    compared: Manifest | None  # the manifest of the most similar artifact of that stage; none when there is none
 
 
 @dataclass(frozen=True)
@@ -134,20 +123,20 @@ class _Explainer:
             return self._behind_another(name)
         path, cause = self._cause(name, making, nearest, moved)
         differences = nearest[1] if nearest else ()
-        sentence = self._sentence(path, cause)
+        said = self._sentence(path, cause)
         if n_artifacts > 1 and n_found:
-            sentence = sentence.replace(f"{name} would run", f"{name} would run for {n_artifacts - n_found:,} of {n_artifacts:,} shards", 1)
+            said = said.replace(f"{name} would run", f"{name} would run for {n_artifacts - n_found:,} of {n_artifacts:,} shards", 1)
         if missing is None:
-            sentence += f" And {self._first_to_run(planned)} would run before it."
-        return Explanation(name, Verdict.RUN, path, differences, cause, sentence, n_artifacts, n_found)
+            said += f" And {self._first_to_run(planned)} would run before it."
+        return Explanation(name, Verdict.RUN, path, differences, cause, said, n_artifacts, n_found)
 
     def _behind_another(self, name: str) -> Explanation:
         """Of a step that changes only if an earlier one makes other bytes."""
         before = self.explain(self._first_to_run(self.plans[name]))
         path = (name, *before.path)
-        sentence = self._sentence(path, before.cause)
-        sentence += f" If {path[1]} makes the same bytes as before, {name} is reused all the same."
-        return Explanation(name, Verdict.MAY_RUN, path, (), before.cause, sentence, 0, 0)
+        said = self._sentence(path, before.cause)
+        said += f" If {path[1]} makes the same bytes as before, {name} is reused all the same."
+        return Explanation(name, Verdict.MAY_RUN, path, (), before.cause, said, 0, 0)
 
     def _first_to_run(self, planned: StepPlan) -> str:
         return next(name for name in planned.step.reads.values() if not self.plans[name].reused)
@@ -241,54 +230,14 @@ class _Explainer:
 
     def _reused(self, planned: StepPlan) -> str:
         n = len(planned.wanted)
-        have = f"all {n:,} artifacts have" if n > 1 else f"{self._named(planned.artifacts[0].manifest)} has"
+        have = f"all {n:,} artifacts have" if n > 1 else f"{named(planned.artifacts[0].manifest, self.now)} has"
         shared = f" {planned.n_shared:,} of them in the shared store." if planned.n_shared and n > 1 else ""
         shared = shared or (" It is in the shared store." if planned.n_shared else "")
         return f"{planned.step.name} would be reused: {have} the same parameters and the same inputs.{shared}"
 
-    def _sentence(self, path: Sequence[str], cause: Cause | None) -> str:
-        name, *others = path
-        text = self._text(path[-1], cause)
-        if not others:
-            return f"{name} would run: {text}."
-        between = [f"{step} would" for step in others[:-1]]
-        return f"{name} would run because " + ", because ".join([*between, text]) + "."
-
-    def _text(self, step: str, cause: Cause | None) -> str:
-        """A cause in words that need nothing before them."""
-        if cause is None or (not cause.key and not cause.compared):
-            return f"there is nothing like {self._what(step)} in the store yet"
-        where = f" in {self._named(cause.compared)}" if cause.compared else ""
-        if cause.files is not None:
-            since = f" since {self._named(cause.compared)}" if cause.compared else ""
-            return f"{cause.key} {_has(cause.key)} changed{since}" + (f": {cause.files}" if cause.files else "")
-        if cause.before is None and cause.key.startswith("the "):
-            return f"{cause.key} {_has(cause.key)} changed{where.replace(' in ', ' since ', 1)}: {cause.now}"
-        if _is_digest(cause.before) or _is_digest(cause.now):
-            return f"{cause.key} has changed{where.replace(' in ', ' since ', 1)}"
-        return f"{cause.key} is {_shown(cause.now)} now and was {_shown(cause.before)}{where}"
-
-    def _what(self, step: str) -> str:
-        stage = self.plans[step].step.stage.name if step in self.plans else step
-        return f"{step} by {stage}" if step == "train" and stage != "train" else step
-
-    def _named(self, manifest: Manifest) -> str:
-        return f"{manifest.stage}/{manifest.key[:12]} (made {age(manifest.created, self.now)})"
-
-
-def age(created: str, now: datetime) -> str:
-    """How long ago something was, in words; by its date when that is in the future, or no time at all."""
-    try:
-        seconds = (now - datetime.fromisoformat(created)).total_seconds()
-    except (ValueError, TypeError):
-        return f"at {created!r}"
-    if seconds < -60:
-        return f"at {created[:16]}, which is later than now"
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= length:
-            n = int(seconds // length)
-            return f"{n:,} {unit}{'s' if n > 1 else ''} ago"
-    return "just now"
+    def _sentence(self, path: _Path, cause: Cause | None) -> str:
+        last = self.plans[path[-1]].step.stage.name if path[-1] in self.plans else path[-1]
+        return sentence(path, last, cause, self.now)
 
 
 def _content(link: Link) -> tuple[str, str]:
@@ -308,15 +257,3 @@ def _step_name(manifest: Manifest) -> str:
 def _sources(manifests: Iterable[Manifest]) -> list[Link]:
     """The parts of the corpus that artifacts were made from directly."""
     return [link for manifest in manifests for links in manifest.inputs.values() for link in links if is_source(link)]
-
-
-def _has(what: str) -> str:
-    return "have" if what.endswith("s") and what != "the corpus" else "has"
-
-
-def _shown(value: Any) -> str:
-    return "not set" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef")

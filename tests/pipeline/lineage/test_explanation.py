@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.configuration import Configuration
 from pipeline.errors import UsageError
-from pipeline.lineage.explanation import Verdict, age, explain
+from pipeline.lineage.causes import age
+from pipeline.lineage.explanation import Verdict, explain
 from pipeline.plan import plan
 from pipeline.run import Run
 from pipeline.storage.store import Store

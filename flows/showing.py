@@ -52,7 +52,7 @@ def show_runs(store: Store, console: Console, on_unusable: OnUnusable) -> None:
         console.print()
     if unfinished:
         console.print(table_of(unfinished))
-    if not rows and not unfinished and not store.recorded(RUNS):
+    if not rows and not unfinished and not store.record_names(RUNS):
         console.print(f"No runs yet in {store.root}. Train a model: corpus2vec train CONFIG", markup=False)
 
 

@@ -66,7 +66,7 @@ def find_model(store: Store, reference: str = "") -> Model:
 
 
 def _newest(store: Store) -> Model:
-    runs = store.recorded(RUNS)
+    runs = store.record_names(RUNS)
     for run in reversed(runs):
         referent = of_run(run_record(store, run) or {"id": run, "steps": []})
         link = referent.vectors

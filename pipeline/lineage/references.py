@@ -64,7 +64,7 @@ def _beginning(store: Store, reference: str) -> tuple[list[str], list[Link]]:
     """The runs and the artifacts whose ids and keys begin so. No record is read before it is known that it is meant."""
     if len(reference) < SHORTEST:
         return [], []
-    runs = store.recorded(RUNS, reference)
+    runs = store.record_names(RUNS, reference)
     stage, _, key = reference.rpartition("/")
     links = [artifact.link for artifact in store.beginning(key)] if len(key) >= SHORTEST else []
     return [reference] if reference in runs else runs, [link for link in links if stage in ("", link.stage)]

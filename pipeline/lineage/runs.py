@@ -20,7 +20,7 @@ def run_record(store: Store, run: str) -> dict[str, Any] | None:
     StoreError
         When it cannot be read, was edited, or is of another form.
     """
-    record = store.record(RUNS, run)
+    record = store.find_record(RUNS, run)
     try:
         if record is not None:
             refuse_another_form(record)
@@ -40,7 +40,7 @@ def run_record(store: Store, run: str) -> dict[str, Any] | None:
 def run_records(store: Store, on_unusable: Callable[[StoreError], None]) -> list[dict[str, Any]]:
     """All records of finished runs, the newest last; those that cannot be used are handed to `on_unusable`."""
     found = []
-    for run in store.recorded(RUNS):
+    for run in store.record_names(RUNS):
         try:
             record = run_record(store, run)
         except StoreError as error:
@@ -58,5 +58,5 @@ def newest_run(store: Store) -> dict[str, Any] | None:
     StoreError
         When it cannot be used.
     """
-    runs = store.recorded(RUNS)
+    runs = store.record_names(RUNS)
     return run_record(store, runs[-1]) if runs else None

@@ -56,12 +56,12 @@ class Records:
             sync(target.parent)
         return target
 
-    def recorded(self, kind: str, beginning: str = "") -> list[str]:
+    def record_names(self, kind: str, beginning: str = "") -> list[str]:
         """The names of the records of a kind, newest last; none of them is read."""
         found = (name for name in _names(self.root / kind) if name.startswith(beginning) and not name.startswith("."))
         return sorted(name for name in found if os.path.lexists(f"{self.root}/{kind}/{name}/{RECORD}"))
 
-    def record(self, kind: str, name: str) -> dict[str, Any] | None:
+    def find_record(self, kind: str, name: str) -> dict[str, Any] | None:
         """The record of this name, if there is one.
 
         Raises
@@ -80,7 +80,7 @@ class Records:
         StoreError
             When one cannot be read, or was edited.
         """
-        return [self.read_record(self.root / kind / name / RECORD) for name in self.recorded(kind)]
+        return [self.read_record(self.root / kind / name / RECORD) for name in self.record_names(kind)]
 
     def read_record(self, path: Path) -> dict[str, Any]:
         """The content of the record in a file of this store.
@@ -137,7 +137,7 @@ class Records:
         """The numbers of the numbered records in a place, rising; none of them is read."""
         return sorted(int(match[1]) for name in _names(self.root / place) if (match := _NUMBERED.fullmatch(name)))
 
-    def read_number(self, place: str, number: int) -> dict[str, Any]:
+    def read_numbered(self, place: str, number: int) -> dict[str, Any]:
         """The content of the numbered record in a place.
 
         Raises

@@ -191,7 +191,7 @@ class Registry:
 
     def _version(self, name: str, number: int) -> Version:
         place = f"{MODELS}/{name}/versions"
-        content = self.store.read_number(place, number)
+        content = self.store.read_numbered(place, number)
         with self._explained(place, number):
             vectors, evaluation = (Link(**content[field]) for field in ("vectors", "evaluation"))
             version = Version(name, number, content["run"], vectors, evaluation, content["created"])
@@ -202,7 +202,7 @@ class Registry:
 
     def _move(self, name: str, alias: str, number: int) -> Move:
         place = f"{MODELS}/{name}/aliases/{alias}"
-        content = self.store.read_number(place, number)
+        content = self.store.read_numbered(place, number)
         with self._explained(place, number):
             move = Move(number, **content)
             numbers = [move.version] if move.back_to is None else [move.version, move.back_to]

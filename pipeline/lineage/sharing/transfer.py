@@ -218,6 +218,6 @@ def _progress(verb: str, what: str, files: Iterable[FileRecord]) -> Progress:
 def _take_over(store: Store, record: dict[str, Any]) -> Version:
     """Have a run here, and its vectors as a version of its model, as if it had finished here now."""
     made = {step["step"]: links_of(step)[0] for step in record["steps"]}
-    if store.record(RUNS, record["id"]) is None:
+    if store.find_record(RUNS, record["id"]) is None:
         store.write_record(RUNS, record["id"], record)
     return Registry(store).register(record["name"], record["id"], made["train"], made["evaluate"])

@@ -38,7 +38,7 @@ class Noise(NamedTuple):
 
 
 @functools.cache
-def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) -> Loss:  # noqa: C901 - six short functions
+def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) -> Loss:  # noqa: C901 - short functions
     """The centre and K noise words: one part for a window, or one for each pair of a centre and a context.
 
     Draw k of global centre n is uniform64(key, n * K + k); with noise for every pair, that of context c is number (n * 128 + c) * K + k.
@@ -66,10 +66,13 @@ def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) ->
         return Scratch(rows, values, np.zeros(n_slots, np.bool_), signs, np.zeros(n_floats if corrected else 0, np.float32))
 
     @inlined
+    def find(_scratch: Scratch, _noise: Noise, text: Text, centre: int) -> tuple[int, int]:
+        return centre % n_slots * slot_size, int(2 * np.int64(text.radius[centre])) if per_pair else 1
+
+    @inlined
     def correct(scratch: Scratch, noise: Noise, text: Text, i: int) -> None:
-        place = i % n_slots * slot_size
-        n_parts = 2 * np.int64(text.radius[i]) if per_pair else 1
-        for j in range(place, place + n_parts * n_outputs):
+        place, n_here = find(scratch, noise, text, i)
+        for j in range(place, place + n_here * n_outputs):
             scratch.values[j] = noise.correction[np.uint32(scratch.rows[j])]
 
     @inlined
@@ -82,10 +85,6 @@ def sampled(n_negatives: int, width: int, *, per_pair: bool, corrected: bool) ->
             for i in range(prepared, until):
                 correct(scratch, noise, text, i)
         return until
-
-    @inlined
-    def find(_scratch: Scratch, _noise: Noise, text: Text, centre: int) -> tuple[int, int]:
-        return centre % n_slots * slot_size, int(2 * np.int64(text.radius[centre])) if per_pair else 1
 
     @inlined
     def skip(scratch: Scratch, place: int, n_inputs: int, sign: np.float32) -> None:

@@ -38,8 +38,8 @@ class Loss(NamedTuple):
     new_scratch: Callable[[Any], Scratch]
     """(targets): of a stretch."""
     prepare: Callable[..., int]
-    """(scratch, targets, text, prepared, centre, last): make sure that the centres up to some after `centre` can be found, those before
-    `prepared` being so; the centre that is not prepared yet."""
+    """(scratch, targets, text, prepared, last): make some centres from `prepared` on, before `last`, ready to be found; the first that is
+    not."""
     find: Callable[..., tuple[int, int]]
     """(scratch, targets, text, centre): place of the first part in `rows`, and number of parts."""
     begin: Callable[..., None]

@@ -2,15 +2,20 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 import kernels
 from kernels.jit import FASTMATH, exact, inlined, kernel
+from kernels.lanes import simd_width
+from kernels.trainer import N_TALLIES, trainer
+from tests.kernels.training_cases import Case
 
 FOLDER = Path(kernels.__file__).parent
 SOURCES = sorted(FOLDER.glob("**/*.py"))
@@ -169,3 +174,18 @@ def test_kernel__is_not_mistaken_for_its_sibling_when_two_processes_compiled_the
     environ = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(FOLDER.parent)}
     for arguments in (["3"], ["4"], ["3", "4"], ["4", "3"]):
         subprocess.run([sys.executable, str(tmp_path / "mergers.py"), *arguments], check=True, env=environ)
+
+
+def test_inlined__leaves_no_call_in_the_walk_over_windows():
+    """A call would count a reference to every array, in every window."""
+    case = Case()
+    walk = trainer(case.kind, simd_width())
+
+    @numba.njit
+    def train(text, matrices, targets, rates, tallies):
+        walk(text, 0, 1, matrices[0], matrices[1], targets, rates, 16, tallies)
+
+    train(case.text(), tuple(case.vectors()), case.targets(), case.rates(), np.zeros(N_TALLIES))
+    (code,) = train.inspect_llvm().values()
+    assert "@NRT_decref" in code
+    assert not re.findall(r"call [^\n]*@_ZN7kernels", code)

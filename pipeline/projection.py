@@ -32,8 +32,8 @@ KEPT_AT_1E4 = 0.58  # share of tokens that subsampling at 1e-4 keeps
 DISK_BYTES_A_TOKEN = 1.9
 DISK_BYTES_A_CENTRE = 2.1
 # Seconds are of one core of the machine that the README's figures are from, and at 100 dimensions where they grow with them.
-NS_A_TOKEN = {"tokenize": 300.0, "phrases": 300.0, "vocabulary": 10.0, "pairs": 60.0, "cooccurrence": 500.0}
-NS_A_PRODUCT = 0.12  # of `centre_work`
+NS_A_TOKEN = {"tokenize": 120.0, "phrases": 200.0, "vocabulary": 12.0, "pairs": 35.0, "cooccurrence": 470.0}
+NS_A_PRODUCT = 0.075  # of `centre_work`
 NS_A_CELL_DIMENSION = 1.3
 NS_A_SVD_DIMENSION = 15.0
 SOFTMAX_FLOPS = 4e10  # a second

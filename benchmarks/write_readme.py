@@ -16,7 +16,7 @@ def results_table() -> str:
         lines += _comparison(json.loads(path.read_text()))
     for path in sorted((ROOT / "benchmarks" / "results").glob("models-*.json")):
         speed = path.with_name(path.name.replace("models", "models_speed"))
-        lines += _family(json.loads(path.read_text()), json.loads(speed.read_text())["figures"] if speed.exists() else {})
+        lines += _family(json.loads(path.read_text()), json.loads(speed.read_text()) if speed.exists() else {})
     parts = {name: ROOT / "benchmarks" / "results" / f"{name}.json" for name in ("cooccurrence", "glove", "softmax")}
     if all(path.exists() for path in parts.values()):
         lines += _others(**{name: json.loads(path.read_text()) for name, path in parts.items()})
@@ -86,11 +86,11 @@ def _counting(result: dict[str, Any]) -> list[str]:
                 f"| {case}{'' if name == 'plain' else ', with connector words'} | {found['gensim_s']:.1f} | {one['elapsed_s']:.2f} "
                 f"| **{one['to_gensim']:.1f} times** | {two['elapsed_s']:.2f} | **{two['to_gensim']:.1f} times** |"
             )
-    words, little = result["plain"]["figures"]["text to counted words"]["1"], result["plain"]["in 32 MB"]
+    little = result["plain"]["in 32 MB"]
     return [
         *lines,
         "",
-        f"A core takes {words['mb_per_s']:.0f} MB of text a second to counted words on the disk. With 32 MB for counting instead of 512",
+        "With 32 MB for counting instead of 512",
         f"the phrases take {little['elapsed_s']:.1f} s instead of {little['elapsed_s in 512 MB']:.1f}, and the process grows by "
         f"{little['grew_mb']:.0f} MB instead of {little['grew_mb in 512 MB']:.0f}.",
         "",
@@ -175,13 +175,14 @@ def _comparison(result: dict[str, Any]) -> list[str]:
 
 
 def _family(result: dict[str, Any], speed: dict[str, Any]) -> list[str]:
-    """Every model and loss beside gensim's; speeds, where they were measured, are of fewer epochs on a machine without other work."""
-    figures = result["figures"]
+    """Every model and loss beside gensim's; speeds, where they were measured, are of a run of their own."""
+    figures, timed_figures = result["figures"], speed.get("figures", {})
     commits = sorted({run[name]["commit"] for run in result["runs"] for name in run if name != "seed" and "gensim" not in name})
     lines = [
         f"The whole family on `{result['corpus']}`: {result['benchmark'].removeprefix('the whole family: ')};",
-        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, means of scores{', median speeds' * bool(speed)}; commit "
-        f"`{'`, `'.join(commits)}`:",
+        f"{result['seeds']} seed{'s' * (result['seeds'] > 1)}, means of scores; commit `{'`, `'.join(commits)}`, "
+        f"{result['machine']['cpu']}.",
+        *([_speeds_of(speed)] if speed else []),
         "",
         f"| |{' words/s | to gensim |' * bool(speed)} analogies | gensim's | WordSim-353 | gensim's |",
         f"|---|{'---:|---:|' * bool(speed)}---:|---:|---:|---:|",
@@ -193,11 +194,16 @@ def _family(result: dict[str, Any], speed: dict[str, Any]) -> list[str]:
         theirs = (f"{peer['analogies']:.1%}", f"{peer['wordsim353']:.3f}") if peer else ("", "")
         cells = [f"{found['analogies']:.1%}", theirs[0], f"{found['wordsim353']:.3f}", theirs[1]]
         if speed:
-            timed = speed.get(name, {})
+            timed = timed_figures.get(name, {})
             words = f"{timed['words_per_s'] / 1e6:.2f} M" if timed else ""
             cells = [words, f"{timed['to gensim']:.1f} times" if "to gensim" in timed else "", *cells]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def _speeds_of(speed: dict[str, Any]) -> str:
+    epochs = speed["benchmark"].split(" epochs")[0].split()[-1]
+    return f"Speeds are medians of runs of {epochs} epochs; commit `{speed['versions']['commit']}`, {speed['machine']['cpu']}."
 
 
 def _shards(result: dict[str, Any]) -> list[str]:

@@ -49,8 +49,7 @@ class Task:
         return read_table(self.vocabulary.path(VOCABULARY_FILE), VOCABULARY)
 
     def _counts(self) -> npt.NDArray[np.int64]:
-        counts: npt.NDArray[np.int64] = self._vocabulary()["count"].to_numpy()
-        return counts
+        return np.array(self._vocabulary()["count"], np.int64)  # a copy: to Numba an array that cannot be written is of another type
 
     @functools.cached_property
     def _parents(self) -> Parents | None:

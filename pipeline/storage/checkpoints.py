@@ -71,7 +71,9 @@ class Checkpoints:
         return None
 
     def expect(self, n_bytes: int) -> None:
-        """Say how large checkpoints will be: the first one of a large model waits longer."""
+        """Say how large checkpoints will be, as the work begins: the first one of a large model waits longer."""
+        if not self.total_s:
+            self.started = time.monotonic()
         self.cost_s = n_bytes / BYTES_A_SECOND
 
     @property

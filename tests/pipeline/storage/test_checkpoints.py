@@ -156,6 +156,17 @@ def test_due__waits_longer_for_a_first_one_that_will_be_large(tmp_path: Path) ->
     assert checkpoints.cost_s < 10
 
 
+def test_expect__begins_the_time_of_which_checkpoints_may_take_a_part(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c", 0.0)
+    checkpoints.started -= 1000.0  # of getting ready
+    checkpoints.expect(10**9)
+    assert not checkpoints.due
+    checkpoints.write(1, {}, MADE_BY, save_number(1))
+    checkpoints.started -= 1000.0  # of work
+    checkpoints.expect(10**9)
+    assert checkpoints.due
+
+
 def test_try_write__that_fails_warns_and_keeps_the_last_one(tmp_path: Path) -> None:
     checkpoints = written(tmp_path / "c", 1)
 

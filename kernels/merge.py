@@ -72,14 +72,33 @@ def changed(replicas: NDArray[np.float32], model: Matrix, row: int) -> bool:
     for r in range(replicas.shape[0]):
         if replicas[r, row, 0] != model[row, 0]:
             return True
-    before = model[row]
-    for r in range(replicas.shape[0]):
-        after, n_different = replicas[r, row], 0
-        for j in range(before.size):
-            n_different += before[j] != after[j]
-        if n_different:
-            return True
-    return False
+    return _differ(replicas, model, row)
+
+
+@intrinsic
+def _differ(_typing: Any, replicas: Any, model: Any, row: Any) -> Any:
+    """Whether a number of any replica's row differs from the model's; LLVM by itself would compare them one by one."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        vector, mask = ir.VectorType(FLOAT, _WIDTH), ir.IntType(_WIDTH)
+        many = context.make_array(signature.args[0])(context, builder, values[0])
+        one = context.make_array(signature.args[1])(context, builder, values[1])
+        n_rows, n_floats = cgutils.unpack_tuple(builder, one.shape)
+        start = builder.mul(values[2], n_floats)
+        model_row = builder.gep(one.data, [start])
+        differences = cgutils.alloca_once_value(builder, mask(0))
+
+        def load(pointer: Any, column: Any) -> Any:
+            return builder.load(builder.bitcast(builder.gep(pointer, [column]), vector.as_pointer()), align=4)
+
+        with cgutils.for_range(builder, cgutils.unpack_tuple(builder, many.shape)[0]) as replica:
+            row = builder.gep(many.data, [builder.add(start, builder.mul(builder.mul(n_rows, n_floats), replica.index))])
+            with cgutils.for_range_slice(builder, INT64(0), n_floats, INT64(_WIDTH)) as (column, _):
+                here = builder.fcmp_unordered("!=", load(model_row, column), load(row, column))
+                builder.store(builder.or_(builder.load(differences), builder.bitcast(here, mask)), differences)
+        return builder.icmp_unsigned("!=", builder.load(differences), mask(0))
+
+    return types.boolean(replicas, model, types.int64), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -1,7 +1,7 @@
 """When which rows of the replicas become one: the multi-rate merge. A pure function of counts and parameters.
 
 A round is `ROUND` centres, divided among the shards. A row that is updated often is merged after every round, one that is updated seldom
-after 2, 4, 8 ... rounds, so that all shards together update it at most 64 times between two merges; after the last round of a block
+after 2, 4, 8 ... rounds, so that to any shard the others update it at most 64 times between two merges; after the last round of a block
 all rows are merged. Why, and what else was tried: docs/decisions/0003-reproducible-training.md.
 """
 
@@ -15,11 +15,11 @@ from pipeline.choices import CbowHidden, Model
 from pipeline.configuration import Train
 
 ROUND = 4096  # centres of all shards
-MAX_PERIOD = 512  # rounds in a block, at most
-BLOCK_WORK = 512 * 6 * 6 * 100  # rounds times `centre_work` in a block: about a second of one core
+MAX_PERIOD = 1024  # rounds in a block, at most
+BLOCK_WORK = 512 * 6 * 6 * 300  # rounds times `centre_work` in a block: about a second of one core
 # An update of the usual size has six terms: an input row gets one from each of 1 + 5 outputs, an output row from about 6 contexts.
 TERMS = 6.0
-LARGEST_STEP = 1.6  # learning rate times the updates of a row, by all shards, between two merges: so many are simply added up
+LARGEST_STEP = 1.6  # learning rate times the updates of a row by the other shards between two merges: so many are simply added up
 MAX_UPDATES = 64.0
 SATURATION = 0.8  # k over the learning rate: n updates beyond those move a row 1 - exp(-k n) of its way
 
@@ -89,6 +89,9 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
     -----
     Were a row pulled to one place, n updates in each of R replicas would move the sum R (1 - exp(-k n)) of the way, and R n updates one
     after the other 1 - exp(-k R n). The scale is their ratio, n counting only updates beyond the bound: 1 for few, towards 1 / R for many.
+    Simply added up they overshoot where R (1 - exp(-k n)) is above 1, and diverge above 2: never with two replicas, and at an n that falls
+    with R nearly as R / (R - 1). So the bound is on the updates by the others.
+
     An input row counts an occurrence once for the scale, and once for each context for the period: measured to be right.
     """
     n_outputs = meetings.sum()
@@ -97,7 +100,8 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
     part = 1.0 / n_contexts if settings.model is Model.CBOW and settings.cbow_hidden is CbowHidden.MEAN else 1.0
     inputs = share * n_outputs * part / TERMS
     outputs = meetings * n_examples / TERMS
-    updates = min(MAX_UPDATES, LARGEST_STEP / settings.start_rate)
+    by_others = (settings.shards - 1) / settings.shards
+    updates = min(MAX_UPDATES, LARGEST_STEP / settings.start_rate) / by_others if by_others else np.inf
     often = np.stack([inputs * n_contexts, outputs]) * ROUND
     longest = min(MAX_PERIOD, max(1.0, BLOCK_WORK / centre_work(settings, n_outputs, n_contexts)))
     period = np.exp2(np.floor(np.log2(np.clip(updates / np.maximum(often, 1e-300), 1, longest)))).astype(np.int64)

@@ -72,7 +72,8 @@ def changed(replicas: NDArray[np.float32], model: Matrix, row: int) -> bool:
     for r in range(replicas.shape[0]):
         if replicas[r, row, 0] != model[row, 0]:
             return True
-    return _differ(replicas, model, row)
+    some: bool = _differ(replicas, model, row)
+    return some
 
 
 @intrinsic

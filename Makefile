@@ -39,7 +39,7 @@ check: $(READY)  ## lint, types and the layers between the packages
 test: check  ## every check and the tests that take minutes
 	$(BIN)/pytest
 
-stress: $(READY)  ## the long tests: more shardings and passes of phrases, 20 million words in 1 GB, 120 kills
+stress: $(READY)  ## the long tests: more shardings and passes of phrases, 20 million words in 1 GB, 140 kills
 	$(BIN)/pytest -m stress
 
 bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and the README's tables

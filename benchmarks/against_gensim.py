@@ -49,6 +49,8 @@ from pipeline.words.text import shards_of
 ROOT = Path(__file__).parents[1]
 GENSIM = "gensim==4.4.0"
 TURNS = 7
+# What is trained alone; two shards are as many as there are threads.
+ALONE: dict[str, dict[str, Any]] = {"shared": {"mode": "shared"}, "reproducible": {}, "reproducible with two shards": {"shards": 2}}
 FLOOR = 0.05  # analogies below this mean that something is broken
 BEFORE_TRAINING = ("snapshot", "tokenize", "vocabulary", "pairs")
 
@@ -152,12 +154,13 @@ def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Name
     pairs, vocabulary = (Store(store).find(stage, keys[stage][0]) for stage in ("pairs", "vocabulary"))
     assert pairs
     assert vocabulary
-    digests = set()
+    digests: dict[str, set[str]] = {way: set() for way in ALONE}
 
-    def seconds(mode: TrainMode, n_threads: int) -> float:
-        task = Task(Train(dimensions=settings.dimensions, mode=mode), vocabulary, pairs)
+    def seconds(way: str, n_threads: int) -> float:
+        train = Train(dimensions=settings.dimensions, **ALONE[way])
+        task = Task(train, vocabulary, pairs)
         files = [file for file in task.files() if file.epoch == 0]
-        schedule = task.schedule() if mode is TrainMode.REPRODUCIBLE else None
+        schedule = task.schedule() if train.mode is TrainMode.REPRODUCIBLE else None
         with Threads(task.model(), schedule, files, n_threads) as trainer:
             started = time.perf_counter()
             tallies = np.array([trainer.train(block) for block in cut_blocks(files, trainer.block_centres)])
@@ -166,21 +169,16 @@ def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Name
             if not 0 < loss_sum / n_pairs < 6 * np.log(2):
                 raise SystemExit(f"not a result: a loss of {loss_sum / n_pairs}")
             if schedule:
-                digests.add(sha256(trainer.model.input.data).hexdigest())
+                digests[way].add(sha256(trainer.model.input.data).hexdigest())
         return 1e9 * elapsed_s / n_centres
 
-    modes = (TrainMode.SHARED, TrainMode.REPRODUCIBLE)
-    turns = [{mode: {n: seconds(mode, n) for n in (settings.threads, 1)} for mode in modes} for _ in range(TURNS)]
-    if len(digests) != 1:
-        raise SystemExit("the vectors depend on the number of threads")
-    shared, reproducible = ([turn[mode] for turn in turns] for mode in modes)
     n = settings.threads
-    return {
-        "ns_a_centre": turns,
-        "shared, one thread to two": round(statistics.median(turn[1] / turn[n] for turn in shared), 3),
-        "reproducible, one thread to two": round(statistics.median(turn[1] / turn[n] for turn in reproducible), 3),
-        "reproducible to shared": round(statistics.median(s[n] / r[n] for s, r in zip(shared, reproducible, strict=True)), 3),
-    }
+    turns = [{way: {threads: seconds(way, threads) for threads in (n, 1)} for way in ALONE} for _ in range(TURNS)]
+    if any(len(found) > 1 for found in digests.values()):
+        raise SystemExit("the vectors depend on the number of threads")
+    ratios = {f"{way}, one thread to two": [turn[way][1] / turn[way][n] for turn in turns] for way in ALONE}
+    ratios |= {f"{way} to shared": [turn["shared"][n] / turn[way][n] for turn in turns] for way in ALONE if way != "shared"}
+    return {"ns_a_centre": turns} | {name: round(statistics.median(found), 3) for name, found in ratios.items()}
 
 
 def run_gensim(python: Path, text: Path, scratch: Path, settings: argparse.Namespace, seed: int, **model: Any) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -39,10 +40,10 @@ from pipeline.stage import Step
 from pipeline.stages import cooccurrence
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.read_through import ReadThrough
-from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
+from pipeline.storage.schemas import VOCABULARY_FILE
 from pipeline.storage.store import Store
-from pipeline.storage.tables import Text, read_table
-from pipeline.words.encoded import cut_text, encode_part
+from pipeline.storage.tables import Text
+from pipeline.words.encoded import cut_text, encode_part, encode_shards
 from pipeline.words.text import joined, shards_of
 from pipeline.workers import DaskWorkers, InPlace
 from tests.reference import cooccurrence as reference
@@ -115,10 +116,21 @@ def build_timed(scratch: Path, threads: int) -> dict[str, Any]:
 
 def whole_text(run: Run) -> tuple[Text, int]:
     """The kept words of the whole text, and the number of words of the vocabulary."""
-    vocabulary = read_table(run.made["vocabulary"][0].path(VOCABULARY_FILE), VOCABULARY)
-    texts = [encode_part(pieces, vocabulary["token"]) for _, pieces in cut_text(shards_of(run.made["tokenize"]), 32_768)]
-    text = joined(texts)
-    return text, len(vocabulary)
+    return joined(list(parts_of(run, 32_768))), words_of(run)
+
+
+def words_of(run: Run) -> int:
+    """The number of words of the vocabulary."""
+    return int(run.made["vocabulary"][0].manifest.measures["words"])
+
+
+def parts_of(run: Run, n_sentences: int) -> Iterator[Text]:
+    """The text in ids, so many sentences at a time."""
+    with tempfile.TemporaryDirectory() as directory:
+        vocabulary = run.made["vocabulary"][0].path(VOCABULARY_FILE)
+        shards = encode_shards(shards_of(run.made["tokenize"]), vocabulary, Path(directory), InPlace())
+        for _, pieces in cut_text(shards, n_sentences):
+            yield encode_part(pieces)
 
 
 def kept_words(text: Text) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -174,8 +186,7 @@ def validate_whole(run: Run, artifact: Artifact) -> None:
 
 def kernel_seconds(run: Run) -> dict[str, float]:
     """Processor seconds of one thread for the parts of counting in memory, over the whole text."""
-    vocabulary = read_table(run.made["vocabulary"][0].path(VOCABULARY_FILE), VOCABULARY)
-    n_words = len(vocabulary)
+    n_words = words_of(run)
     units, _ = distance_units(WINDOW, 10**8, harmonic=True)
     room = cooccurrence.CELLS_A_RUN + 1
     cells = Cells(np.empty(room, np.uint64), np.empty(room, np.int64))
@@ -187,9 +198,8 @@ def kernel_seconds(run: Run) -> dict[str, float]:
         spent[name] += time.thread_time() - last
         last = time.thread_time()
 
-    for _, pieces in cut_text(shards_of(run.made["tokenize"]), cooccurrence.SENTENCES_A_PART):
-        last = time.thread_time()
-        text = encode_part(pieces, vocabulary["token"])
+    last = time.thread_time()
+    for text in parts_of(run, cooccurrence.SENTENCES_A_PART):
         note("reading")
         tokens, borders, _ = drop_words(text.codes, text.offsets)
         note("dropping")

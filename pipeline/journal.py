@@ -1,7 +1,8 @@
 """The journal of a run: one JSON line in `<store>/runs/<run>/progress.jsonl` for everything that happens, as it happens.
 
-It is for people and programs that look on (`tail -f`), and says how far a run came that did not finish. Nothing is computed from it, so a
-journal that cannot be written stops no run. While the run goes on its directory is locked, so that everybody can see that it does.
+It is for people and programs that look on (`tail -f`), and says of a run that did not finish what it was and how far it came. Nothing is
+computed from it, so a journal that cannot be written stops no run. While the run goes on its directory is locked, so that everybody can
+see that it does.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pipeline.configuration import Configuration
+from pipeline.environment import environment
 from pipeline.errors import Corpus2VecError, StoreError
 from pipeline.events import Event, RunWarned, emit, values_of
 from pipeline.place import place
@@ -28,8 +31,8 @@ SECONDS_TO_LOCK = 5.0  # of somebody who looks whether it is locked, which takes
 class Journal:
     """A listener that writes. Its file and directory come with the first event: a run that is refused leaves nothing."""
 
-    def __init__(self, store: Store, run: str, name: str) -> None:
-        self.store, self.run, self.name = store, run, name
+    def __init__(self, store: Store, run: str, configuration: Configuration) -> None:
+        self.store, self.run, self.configuration = store, run, configuration
         self._begun = self._over = False
         self._lock = contextlib.ExitStack()
 
@@ -62,8 +65,7 @@ class Journal:
             return
         try:
             if not self._begun:
-                here = place()
-                self._append({"event": "RunStarted", "run": self.run, "name": self.name, "host": here.host, "process": here.process})
+                self._append(self._start())
                 self._begun = True
                 with contextlib.suppress(LockedError):
                     self._lock.enter_context(exclusive(self.store.root / RUNS / self.run, SECONDS_TO_LOCK))
@@ -72,6 +74,19 @@ class Journal:
             self._over = True
             why = f"{error.what} {error.details['got']}" if isinstance(error, StoreError) else str(error)
             emit(RunWarned(f"The progress of this run is not kept in {self.store.root / RUNS / self.run / JOURNAL}: {why}"))
+
+    def _start(self) -> dict[str, Any]:
+        here = place()
+        return {
+            "event": "RunStarted",
+            "run": self.run,
+            "name": self.configuration.name,
+            "host": here.host,
+            "user": here.user,
+            "process": here.process,
+            "configuration": self.configuration.model_dump(mode="json"),
+            "environment": environment(),
+        }
 
     def _append(self, values: dict[str, Any]) -> None:
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}

@@ -87,7 +87,7 @@ class Run:
         self.steps = chain(configuration)
         self.made: dict[str, tuple[Artifact, ...]] = {}
         self.records: list[StepRecord] = []
-        self.journal = Journal(self.store, self.id, configuration.name)
+        self.journal = Journal(self.store, self.id, configuration)
 
     def __enter__(self) -> Self:
         self._stack.enter_context(listening(self.journal))

@@ -1,7 +1,7 @@
 """Tells an OpenLineage backend what a run does, and never keeps the run waiting: a thread of its own makes and sends the events.
 
 A backend that fails, hangs or is not there loses events, which is one warning. After three events in a row that could not be sent no more
-are tried; a run that has ended waits some seconds for the rest.
+are tried; a run that has ended waits some seconds for the rest, and for a backend that does not answer only one.
 """
 
 import threading
@@ -22,8 +22,8 @@ from pipeline.run import Run, StepRecord
 from pipeline.stage import Step
 from pipeline.storage.artifact import Artifact
 
-SECONDS_TO_END = 5.0  # how long a finished run waits
-SECONDS_TO_BREAK_OFF = 1.0  # how long one that is interrupted does
+SECONDS_TO_END = 5.0  # how long a run that has ended waits for a backend that answers
+SECONDS_TO_BREAK_OFF = 1.0  # how long it waits for another, or when it is interrupted
 FAILURES_TO_GIVE_UP = 3
 
 
@@ -49,6 +49,7 @@ class Report:
         self._queue: SimpleQueue[Callable[[], RunEvent] | None] = SimpleQueue()  # None: no more will come
         self._thread = threading.Thread(target=self._send_all, name="openlineage", daemon=True)
         self._n_told = self._n_sent = 0
+        self._answers = False  # whether the last event arrived
         self._problem = ""
         self._warned = False
 
@@ -78,7 +79,7 @@ class Report:
             self._end_step(state, step, None, error)
         self._tell(partial(self._events.of_run, state, datetime.now(UTC), error))
         self._queue.put(None)
-        patience = SECONDS_TO_BREAK_OFF if interrupted else SECONDS_TO_END
+        patience = SECONDS_TO_END if self._answers and not interrupted else SECONDS_TO_BREAK_OFF
         self._thread.join(patience)
         if self._thread.is_alive():
             self._problem = self._problem or f"no answer in {patience:.0f} s"
@@ -113,9 +114,10 @@ class Report:
             try:
                 self._client.emit(make())
                 self._n_sent += 1
-                n_failed = 0
+                self._answers, n_failed = True, 0
             except Exception as error:  # whatever the client, or its backend, finds wrong
                 n_failed += 1
+                self._answers = False
                 self._remember(error)
         try:
             self._client.close(SECONDS_TO_END)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from pipeline.choices import Format
@@ -37,23 +38,32 @@ def cut_file(location: str, kind: Kind, column: str, shard_bytes: int) -> CutFil
 
 
 def _cut_lines(file: BinaryIO | Any, shard_bytes: int | None) -> CutFile:
-    whole, part = hashlib.sha256(), hashlib.sha256()
+    whole = part = hashlib.sha256()  # until the first cut the file and its shard are one
     cuts: list[Cut] = []
     start = position = 0
-    while block := file.read(READ_BYTES):
-        whole.update(block)
-        rest = memoryview(block)
-        while shard_bytes and len(rest) >= (least := max(0, start + shard_bytes - position)):
-            border = block.find(b"\n", len(block) - len(rest) + max(0, least - 1)) + 1
-            if not border:
-                break
-            n_bytes = border - (len(block) - len(rest))
-            part.update(rest[:n_bytes])
-            position += n_bytes
-            cuts.append(Cut(start, position, part.hexdigest()))
-            start, part, rest = position, hashlib.sha256(), rest[n_bytes:]
-        part.update(rest)
-        position += len(rest)
+    with ThreadPoolExecutor(1) as beside:
+
+        def update(piece: memoryview) -> None:
+            if part is whole:
+                part.update(piece)
+                return
+            other = beside.submit(whole.update, piece)
+            part.update(piece)
+            other.result()
+
+        while block := file.read(READ_BYTES):
+            rest = memoryview(block)
+            while shard_bytes and len(rest) >= (least := max(0, start + shard_bytes - position)):
+                border = block.find(b"\n", len(block) - len(rest) + max(0, least - 1)) + 1
+                if not border:
+                    break
+                n_bytes = border - (len(block) - len(rest))
+                update(rest[:n_bytes])
+                position += n_bytes
+                cuts.append(Cut(start, position, part.hexdigest()))
+                start, part, rest = position, hashlib.sha256(), rest[n_bytes:]
+            update(rest)
+            position += len(rest)
     if position > start:
         cuts.append(Cut(start, position, part.hexdigest()))
     return CutFile(whole.hexdigest(), tuple(cuts))

@@ -38,9 +38,10 @@ from pipeline.matrices.cooccurrences import CELLS_A_GROUP, cells_file
 from pipeline.progress import Progress
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
-from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY, VOCABULARY_FILE
-from pipeline.storage.tables import read_table, write_table
-from pipeline.words.encoded import Piece, cut_text, encode_part
+from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY_FILE
+from pipeline.storage.tables import write_table
+from pipeline.words.counting import scratch
+from pipeline.words.encoded import Piece, cut_text, encode_part, encode_shards
 from pipeline.words.text import count_tokens, shards_of
 
 SENTENCES_A_PART = 32_768
@@ -54,7 +55,7 @@ LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
 class Plan:
     """How the work is cut and what a pair counts; the same for all tasks."""
 
-    vocabulary: Path
+    n_words: int
     directory: Path
     units: tuple[int, ...]  # by distance
     unit: int  # so many are a weight of 1
@@ -101,14 +102,17 @@ def build(job: Job[Cooccurrence]) -> Outcome:
         When no sentence keeps two words.
     """
     n_tokens = count_tokens(job.inputs["text"])
-    vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
+    (vocabulary,) = job.inputs["vocabulary"]
     units, unit = distance_units(job.settings.window, n_tokens, harmonic=job.settings.weighting is Weighting.HARMONIC)
-    plan = Plan(vocabulary, job.directory, tuple(units.tolist()), unit, _bucket_bits(n_tokens * job.settings.window))
-    parts = [Part(plan, number, pieces) for number, (_, pieces) in enumerate(cut_text(shards_of(job.inputs["text"]), SENTENCES_A_PART))]
+    n_words, bucket_bits = int(vocabulary.manifest.measures["words"]), _bucket_bits(n_tokens * job.settings.window)
+    plan = Plan(n_words, job.directory, tuple(units.tolist()), unit, bucket_bits)
     merges = _merges(plan)
     plan.runs.mkdir()
-    progress = Progress(job.step, len(parts) + len(merges), "parts")
-    counted = job.workers.map(_count_part, parts, lambda part: progress.advance(1, part[0].n_in))
+    with scratch(job.directory) as directory:
+        shards = encode_shards(shards_of(job.inputs["text"]), vocabulary.path(VOCABULARY_FILE), directory, job.workers)
+        parts = [Part(plan, number, pieces) for number, (_, pieces) in enumerate(cut_text(shards, SENTENCES_A_PART))]
+        progress = Progress(job.step, len(parts) + len(merges), "parts")
+        counted = job.workers.map(_count_part, parts, lambda part: progress.advance(1, part[0].n_in))
     n_rare, n_lonely, n_kept = (sum(getattr(fates, name) for fates, _ in counted) for name in ("n_rare", "n_lonely", "n_kept"))
     if not n_kept:
         raise ConfigurationError(
@@ -149,11 +153,10 @@ def _merges(plan: Plan) -> list[Merge]:
 def _count_part(part: Part) -> tuple[Fates, int]:
     """Spill the cells of one part; where its words went, and the units that the whole matrix gets from it."""
     plan = part.plan
-    vocabulary = read_table(plan.vocabulary, VOCABULARY)
-    text = encode_part(part.pieces, vocabulary["token"])
+    text = encode_part(part.pieces)
     tokens, borders, fates = drop_words(text.codes, text.offsets)
     units = np.array(plan.units)
-    window, n_words = len(units) - 1, len(vocabulary)
+    window, n_words = len(units) - 1, plan.n_words
     index = index_words(tokens, borders, n_words, window)
     # Room for a column of any word, and the one place that is left free.
     most = len(tokens) * (2 * window + 1)

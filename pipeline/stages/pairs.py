@@ -18,7 +18,8 @@ from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import list_array, read_table, write_table
-from pipeline.words.encoded import Piece, cut_text, encode_part
+from pipeline.words.counting import scratch
+from pipeline.words.encoded import Piece, cut_text, encode_part, encode_shards
 from pipeline.words.text import count_tokens, shards_of
 
 SENTENCES_A_PART = 32_768
@@ -46,14 +47,15 @@ def build(job: Job[Pairs]) -> Outcome:
         When no sentence keeps two words.
     """
     vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
-    cuts = list(cut_text(shards_of(job.inputs["text"]), SENTENCES_A_PART))
-    parts = [
-        Part(number, epochs, first, pieces, vocabulary, job.settings, job.directory)
-        for number, (first, pieces) in enumerate(cuts)
-        for epochs in _epochs_together(number, len(cuts), job)
-    ]
-    progress = Progress(job.step, len(parts), "parts")
-    drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
+    with scratch(job.directory) as directory:
+        cuts = list(cut_text(encode_shards(shards_of(job.inputs["text"]), vocabulary, directory, job.workers), SENTENCES_A_PART))
+        parts = [
+            Part(number, epochs, first, pieces, vocabulary, job.settings, job.directory)
+            for number, (first, pieces) in enumerate(cuts)
+            for epochs in _epochs_together(number, len(cuts), job)
+        ]
+        progress = Progress(job.step, len(parts), "parts")
+        drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
     tallies = [epoch for _, epochs in drawn for epoch in epochs]
     n_in = count_tokens(job.inputs["text"]) * job.settings.epochs
     n_kept = sum(tally.n_kept for tally in tallies)
@@ -82,11 +84,10 @@ def _epochs_together(number: int, n_parts: int, job: Job[Pairs]) -> list[range]:
 def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:
     """Write one file an epoch; for each, where the words went."""
     settings = part.settings
-    vocabulary = read_table(part.vocabulary, VOCABULARY)
-    counts = vocabulary["count"].to_numpy()
+    counts = read_table(part.vocabulary, VOCABULARY, ["count"])["count"].to_numpy()
     formula = keep_probabilities_program if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper
     keep = formula(counts, int(counts.sum()), settings.subsample)
-    text = encode_part(part.pieces, vocabulary["token"])
+    text = encode_part(part.pieces)
     ids = np.arange(-1, len(counts), dtype=np.int32)
     files, tallies = [], []
     for epoch in part.epochs:

@@ -39,17 +39,19 @@ def build(job: Job[Phrases]) -> Outcome:
     settings, shards = job.settings, shards_of(job.inputs["text"])
     progress = Progress(job.step, len(shards), "parts")
     with scratch(job.directory) as directory:
-        words = count_strings([shard.directory / LEXICON_FILE for shard in shards], directory / "lexicons", job.workers, settings.min_count)
+        all_distinct = settings.scorer is PhraseScorer.GENSIM
+        lexicons = [shard.directory / LEXICON_FILE for shard in shards]
+        words = count_strings(lexicons, directory / "lexicons", job.workers, settings.min_count, keep_rare=all_distinct)
         write_table(directory, WORDS_FILE, LEXICON, words.table())
         candidates = count_candidates(
             shards,
-            directory / WORDS_FILE,
+            [directory / WORDS_FILE, *([words.rare] if words.rare else [])],
             directory,
             job.workers,
             progress,
             connectors=settings.connector_words,
             min_count=settings.min_count,
-            all_distinct=settings.scorer is PhraseScorer.GENSIM,
+            all_distinct=all_distinct,
         )
         scored = job.workers.map(score_candidates, _scorings(settings, words, candidates, directory), lambda _: None)
         phrases = gather_phrases([path for path, _, _ in scored])

@@ -132,5 +132,7 @@ class Checkpoints:
             emit(RunWarned(f"No checkpoint could be written to {self.directory}: {error.strerror or error}. The work goes on."))
 
     def clear(self) -> None:
-        """Remove all of them."""
+        """Remove all of them, and the directory of all builds' when they were the last."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.directory.parent.rmdir()

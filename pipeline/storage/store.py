@@ -224,7 +224,7 @@ class Store(Records):
             remove_if_free(path)
 
     def discard(self, place: str) -> None:
-        """Remove a file or a directory in the store, which is gone in one step; when its directory is empty then, that goes too.
+        """Remove a file or a directory in the store, which is gone in one step; directories above it that are empty then go too.
 
         Raises
         ------
@@ -234,9 +234,9 @@ class Store(Records):
         path = self.root / place
         with explained_errors(path), contextlib.suppress(FileNotFoundError):
             discard(path)
-        if path.parent.parent == self.root:
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
+        with contextlib.suppress(OSError):
+            for above in path.relative_to(self.root).parents[:-1]:
+                (self.root / above).rmdir()
 
     def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
         """The checkpoints of the build of one artifact."""

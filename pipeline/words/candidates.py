@@ -2,10 +2,11 @@
 
 Groups of shards are counted on workers, each in its share of the memory. Words that are seen often have ids, the same everywhere, and
 bigrams of two such words are packed into 64 bits: a worker sorts and counts them, and spills them by a hash into partitions, which are
-merged one by one. All other candidates are spelled out and counted as strings: those with connectors, and those with a rare word. The last
-cannot become phrases, but gensim's scorer wants to know how many different ones there are; for other scorers they are left out.
+merged one by one. Candidates with a rare word cannot become phrases, but gensim's scorer wants to know how many different ones there
+are; for other scorers they are left out. Where the rare words of the text are few they have ids too. All other candidates are spelled
+out and counted as strings: those with connectors, and those with a rare word that has none.
 
-So no process has all words of the text, nor all candidates. In memory at once are the words that are seen often, the lexicons of the
+So no process has all words of a large text, nor all candidates. In memory at once are the words that have ids, the lexicons of the
 shards of a group, and the longest sentence.
 """
 
@@ -59,7 +60,7 @@ class Candidates:
 class _Plan:
     """The same for all groups."""
 
-    words: Path
+    words: tuple[Path, ...]
     connectors: tuple[str, ...]
     all_distinct: bool
     n_partitions: int
@@ -113,7 +114,7 @@ class _Merged:
 
 def count_candidates(
     shards: Sequence[TextShard],
-    words: Path,
+    words: Sequence[Path],
     directory: Path,
     workers: Workers,
     progress: Progress,
@@ -129,7 +130,8 @@ def count_candidates(
     shards
         The text.
     words
-        A file of the schema LEXICON: every word that is seen at least min_count times; its row is its id in the packed files.
+        Files of the schema LEXICON: every word that is seen at least min_count times; its row is its id in the packed files. Behind them
+        perhaps all others.
     directory
         Where everything is written.
     workers
@@ -151,7 +153,7 @@ def count_candidates(
     sizes = [shard.n_tokens for shard in shards]
     groups = cut_groups(shards, sizes, min(TOKENS_A_GROUP, math.ceil(sum(sizes) / workers.n_threads)))
     needed = math.ceil(BYTES_A_MERGED * sum(sizes) / workers.task_bytes)
-    plan = _Plan(words, connectors, all_distinct, max(1, needed, min(len(groups), workers.n_threads)), workers.task_bytes, directory)
+    plan = _Plan(tuple(words), connectors, all_distinct, max(1, needed, min(len(groups), workers.n_threads)), workers.task_bytes, directory)
     progress.n_total += len(groups) + plan.n_partitions
     plan.spelled.mkdir()
     tasks = [_Group(plan, number, group) for number, group in enumerate(groups)]
@@ -174,19 +176,19 @@ class _Counter:
 
     def __init__(self, group: _Group) -> None:
         self.group, self.plan = group, group.plan
-        words = one_array(read_table(self.plan.words, LEXICON)["token"])
+        words = one_array(pa.concat_tables([read_table(path, LEXICON) for path in self.plan.words])["token"])
         lexicons = [shard.lexicon() for shard in group.shards]
         lexicon = pa.concat_tables(lexicons)
         tokens = one_array(lexicon["token"])
         self.bases = np.cumsum([0] + [len(one) for one in lexicons[:-1]]).astype(np.int32)
-        self.n_words, self.names = len(words), pa.concat_arrays([words, tokens])
+        self.n_ids, self.names = len(words), pa.concat_arrays([words, tokens])
         is_connector = pc.is_in(tokens, value_set=pa.array(self.plan.connectors, pa.string()))
         self.connectors = frozenset(tokens.filter(pc.and_(is_connector, pc.greater(one_array(lexicon["count"]), 0))).to_pylist())
         self.is_connector = is_connector.to_numpy(zero_copy_only=False)
         ids = codes_to_ids(lexicon, words)
         self.is_rare = (ids < 0) & ~self.is_connector
-        if self.plan.all_distinct:  # of rare words, ids that mean something in this group only
-            ids[self.is_rare] = np.flatnonzero(self.is_rare) + self.n_words
+        if self.plan.all_distinct:  # of words that have none, ids that mean something in this group only
+            ids[self.is_rare] = np.flatnonzero(self.is_rare) + self.n_ids
         ids[self.is_connector] = -1
         self.ids = ids
         self.spans = Spans(self.is_connector)
@@ -199,7 +201,7 @@ class _Counter:
         chunk_tokens = max(1, min(CHUNK_TOKENS, task_bytes // BYTES_A_TOKEN))
         for bigrams, counts in count_bigrams(self._texts(), task_bytes // BYTES_A_BIGRAM, chunk_tokens):
             first, second = bigrams >> HIGH, bigrams & LOW
-            is_rare = (first >= self.n_words) | (second >= self.n_words)
+            is_rare = (first >= self.n_ids) | (second >= self.n_ids)
             self._spell_bigrams(bigrams[is_rare], counts[is_rare])
             self._spill((bigrams[~is_rare], counts[~is_rare]))
         self._spill_spans()
@@ -222,7 +224,7 @@ class _Counter:
                 yield self.ids[codes], text.offsets
 
     def _spill(self, counted: Counted) -> None:
-        """Write bigrams of words that are seen often, by partition."""
+        """Write bigrams of words that have ids, by partition."""
         (bigrams, counts), borders = partition_bigrams(counted, self.plan.n_partitions)
         self.n_written += int(counts.sum())
         name = self._file()
@@ -233,7 +235,7 @@ class _Counter:
                 write_table(self.plan.partition(number), name, BIGRAMS, table)
 
     def _spell_bigrams(self, bigrams: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
-        """Write bigrams that have a rare word."""
+        """Write bigrams that have a word without an id."""
         for first in range(0, len(bigrams), self.most_spans):
             part = bigrams[first : first + self.most_spans]
             ids = np.stack([part >> HIGH, part & LOW], axis=1).astype(np.int64).ravel()
@@ -247,10 +249,10 @@ class _Counter:
             kept = ~(self.is_rare[codes[offsets[:-1]]] | self.is_rare[codes[offsets[1:] - 1]])
         words = np.repeat(kept, np.diff(offsets))
         lengths = np.diff(offsets)[kept]
-        self._spell(codes[words].astype(np.int64) + self.n_words, np.concatenate([[0], np.cumsum(lengths)]), counts[kept])
+        self._spell(codes[words].astype(np.int64) + self.n_ids, np.concatenate([[0], np.cumsum(lengths)]), counts[kept])
 
     def _spell(self, ids: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
-        """Write candidates as strings: ids of their words, those of codes behind those of words that are seen often."""
+        """Write candidates as strings: ids of their words, those of codes behind those that words have."""
         if len(counts):
             self.n_written += int(counts.sum())
             words = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), self.names.take(pa.array(ids)))

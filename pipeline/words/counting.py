@@ -50,6 +50,8 @@ class Counted:
     """Their occurrences."""
     largest: int
     """The largest count."""
+    rare: Path | None = None
+    """Of (token, count): those that were seen less often, in no order; None unless they were asked for, and are few."""
 
     def table(self) -> pa.Table:
         """Of the strings that were seen often the `most` most frequent, in the order of the files; in one chunk."""
@@ -81,6 +83,7 @@ class _Sum:
     min_count: int
     most: int
     directory: Path
+    keep_rare: bool = False
 
 
 @contextlib.contextmanager
@@ -94,7 +97,9 @@ def scratch(directory: Path) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def count_strings(files: Sequence[Path], directory: Path, workers: Workers, min_count: int, most: int = 0) -> Counted:
+def count_strings(
+    files: Sequence[Path], directory: Path, workers: Workers, min_count: int, most: int = 0, *, keep_rare: bool = False
+) -> Counted:
     """Add up the counts of (token, count) over files of the schema LEXICON.
 
     Parameters
@@ -109,6 +114,8 @@ def count_strings(files: Sequence[Path], directory: Path, workers: Workers, min_
         How often a token must have been seen to be in the result.
     most
         How many tokens are of interest at most, the most frequent; 0: all.
+    keep_rare
+        Whether the others are written as well, if a task has room for all.
 
     Raises
     ------
@@ -118,7 +125,8 @@ def count_strings(files: Sequence[Path], directory: Path, workers: Workers, min_
     directory.mkdir(exist_ok=True)
     sizes = [count_bytes(path) for path in files]
     if sum(sizes) <= min(workers.counting_bytes / MEMORY_FACTOR, LARGEST_STRINGS):
-        return _add_up(_Sum(0, tuple(files), min_count, most, directory))
+        keep_rare &= sum(sizes) <= workers.task_bytes / MEMORY_FACTOR
+        return _add_up(_Sum(0, tuple(files), min_count, most, directory, keep_rare))
     bytes_at_once = max(1, int(min(workers.task_bytes / MEMORY_FACTOR, LARGEST_STRINGS)))
     n_partitions = math.ceil(sum(sizes) / bytes_at_once)
     groups = cut_groups(files, sizes, bytes_at_once)
@@ -200,7 +208,11 @@ def _bytes_of(strings: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArr
 def _add_up(task: _Sum) -> Counted:
     """Add up files, and write what was seen often."""
     table = _added_up(read_table(path, LEXICON) for path in task.files)
-    often = table.filter(pc.greater_equal(table["count"], task.min_count))
+    is_often = pc.greater_equal(table["count"], task.min_count)
+    often = table.filter(is_often)
+    rare = task.directory / f"rare-{task.number:06d}.parquet" if task.keep_rare else None
+    if rare:
+        write_table(task.directory, rare.name, LEXICON, table.filter(pc.invert(is_often)))
     target = f"sum-{task.number:06d}.parquet"
     write_table(task.directory, target, LEXICON, _most_frequent(often, task.most))
     seen, often_seen, largest = (pc.sum(table["count"]), pc.sum(often["count"]), pc.max(table["count"]))
@@ -212,6 +224,7 @@ def _add_up(task: _Sum) -> Counted:
         len(often),
         often_seen.as_py() or 0,
         largest.as_py() or 0,
+        rare,
     )
 
 
@@ -232,7 +245,8 @@ def _added_up(tables: Iterable[pa.Table]) -> pa.Table:
 
 def _sum_of(tables: Sequence[pa.Table]) -> pa.Table:
     together = pa.concat_tables(tables)
-    together = together.filter(pc.greater(together["count"], 0))
+    if pc.min(together["count"]).as_py() == 0:
+        together = together.filter(pc.greater(together["count"], 0))
     return together.group_by("token", use_threads=False).aggregate([("count", "sum")]).rename_columns({"count_sum": "count"}).cast(LEXICON)
 
 

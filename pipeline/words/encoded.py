@@ -3,34 +3,85 @@
 Where one shard of the corpus ends and the next begins leaves no trace.
 """
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.storage.tables import Text
+from pipeline.storage.schemas import VOCABULARY
+from pipeline.storage.tables import Text, read_table
+from pipeline.words.counting import cut_groups
 from pipeline.words.text import TextShard, codes_to_ids, joined
+from pipeline.workers import Workers
+
+WORDS_AT_ONCE = 1 << 20  # of lexicons are looked up together, or one lexicon that has more
+
+
+@dataclass(frozen=True)
+class EncodedShard:
+    """A shard, and where the ids of its codes are."""
+
+    shard: TextShard
+    ids: Path
+    """int32 in NumPy's format: by code the row of its token in the vocabulary plus one; 0: below min_count."""
+    begin: int
+    """Where those of this shard begin in the file."""
+    end: int
+
+
+@dataclass(frozen=True)
+class _Lexicons:
+    """One task: shards whose words are looked up together."""
+
+    shards: tuple[TextShard, ...]
+    vocabulary: Path
+    target: Path
+
+
+def encode_shards(shards: Sequence[TextShard], vocabulary: Path, directory: Path, workers: Workers) -> list[EncodedShard]:
+    """Look up all words of all shards in a vocabulary, once; the files are written to `directory`.
+
+    Raises
+    ------
+    StoreError
+        When a file of the text cannot be read.
+    """
+    sizes = [shard.n_words for shard in shards]
+    groups = cut_groups(shards, sizes, min(WORDS_AT_ONCE, math.ceil(sum(sizes) / workers.n_threads)))
+    tasks = [_Lexicons(group, vocabulary, directory / f"ids-{number:06d}.npy") for number, group in enumerate(groups)]
+    return [shard for group in workers.map(_encode_lexicons, tasks, lambda _: None) for shard in group]
+
+
+def _encode_lexicons(task: _Lexicons) -> list[EncodedShard]:
+    lexicons = [shard.lexicon() for shard in task.shards]
+    ids = codes_to_ids(pa.concat_tables(lexicons), read_table(task.vocabulary, VOCABULARY)["token"])
+    np.save(task.target, ids + np.int32(1))
+    borders = np.cumsum([0] + [len(lexicon) for lexicon in lexicons]).tolist()
+    return [EncodedShard(shard, task.target, *pairwise) for shard, pairwise in zip(task.shards, itertools.pairwise(borders), strict=True)]
 
 
 @dataclass(frozen=True)
 class Piece:
     """Sentences first..last-1 of one shard."""
 
-    shard: TextShard
+    encoded: EncodedShard
     first: int
     last: int
 
 
-def cut_text(shards: Sequence[TextShard], sentences_a_part: int) -> Iterator[tuple[int, tuple[Piece, ...]]]:
+def cut_text(shards: Sequence[EncodedShard], sentences_a_part: int) -> Iterator[tuple[int, tuple[Piece, ...]]]:
     """Parts of so many sentences (the last may have fewer): the first one's global number, and where they lie."""
     pieces: list[Piece] = []
     n_cut = n_waiting = 0
-    for shard in shards:
-        begin, n_sentences = 0, shard.n_sentences
+    for encoded in shards:
+        begin, n_sentences = 0, encoded.shard.n_sentences
         while begin < n_sentences:
             end = min(n_sentences, begin + sentences_a_part - n_waiting)
-            pieces.append(Piece(shard, begin, end))
+            pieces.append(Piece(encoded, begin, end))
             n_waiting += end - begin
             begin = end
             if n_waiting == sentences_a_part:
@@ -40,7 +91,7 @@ def cut_text(shards: Sequence[TextShard], sentences_a_part: int) -> Iterator[tup
         yield n_cut, tuple(pieces)
 
 
-def encode_part(pieces: Sequence[Piece], vocabulary: pa.ChunkedArray) -> Text:
+def encode_part(pieces: Sequence[Piece]) -> Text:
     """The text of a part in vocabulary ids plus one; 0: below min_count.
 
     Raises
@@ -50,6 +101,7 @@ def encode_part(pieces: Sequence[Piece], vocabulary: pa.ChunkedArray) -> Text:
     """
     texts = []
     for piece in pieces:
-        codes = codes_to_ids(piece.shard.lexicon(), vocabulary) + np.int32(1)
-        texts += [Text(codes[text.codes], text.offsets) for text in piece.shard.sentences(piece.first, piece.last)]
+        encoded = piece.encoded
+        ids = np.load(encoded.ids, mmap_mode="r")[encoded.begin : encoded.end]
+        texts += [Text(ids[text.codes], text.offsets) for text in encoded.shard.sentences(piece.first, piece.last)]
     return joined(texts)

@@ -29,6 +29,11 @@ class TextShard:
         return count_rows(self.directory / SENTENCES_FILE)
 
     @property
+    def n_words(self) -> int:
+        """Number of codes, from the footer of the lexicon."""
+        return count_rows(self.directory / LEXICON_FILE)
+
+    @property
     def n_tokens(self) -> int:
         """Number of tokens, from the file's footer."""
         return count_elements(self.directory / SENTENCES_FILE)

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +132,44 @@ def test_models__of_a_version_that_is_gone_says_so(home: Path, tmp_path: Path) -
     refused = said(home, "promote", "lost", "--store", tmp_path)
     assert refused.exit_code == 1
     assert "lost@1 is no longer what was registered" in refused.err
+
+
+ALL_BUT_TRAIN = """lineage vectors
+verify --all
+why train
+diff vectors@1 vectors@2
+reproduce vectors
+gc
+keep vectors
+keep
+push vectors file:{home}/shared
+pull vectors file:{home}/shared
+models vectors
+promote vectors vectors@1
+promote vectors vectors@2 --max-drop 100 --min-coverage 0 --max-drift 1
+rollback vectors
+show
+plan --set corpus.paths={home}/text-1.txt
+card vectors
+phrases
+similar {0}
+analogy {0} {1} {2}
+export words.txt
+evaluate"""
+
+
+def test_commands__but_train_do_not_import_prefect(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
+    lines = ALL_BUT_TRAIN.format(*WORDS, home=tmp_path).splitlines()
+    named = set(re.findall(r"^│ (\w+) ", said(tmp_path, "--help").out, re.MULTILINE))
+    assert named == {line.split()[0] for line in lines} | {"train"}
+    code = "import sys; from flows.command import run_command\n"
+    code += f"for line in {lines}: code = run_command(line.split()); print(line, code, 'prefect' in sys.modules, file=sys.stderr)"
+    there = {"cwd": tmp_path, "env": environment_of(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], **there, capture_output=True, text=True, check=True)
+    for line in lines:
+        code = 2 if line == "phrases" else 0  # there are none
+        assert f"{line} {code} False\n" in done.stderr
 
 
 def test_commands__import_neither_prefect_nor_numba_nor_dask(home: Path) -> None:

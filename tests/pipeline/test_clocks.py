@@ -70,7 +70,7 @@ def run_at(moment: datetime, seed: int, texts: list[Path], store: Path, monkeypa
             return moment
 
     with monkeypatch.context() as patched:
-        for module in ("pipeline.run", "pipeline.journal", "pipeline.storage.registry"):
+        for module in ("pipeline.run", "pipeline.building", "pipeline.journal", "pipeline.storage.registry"):
             patched.setattr(f"{module}.datetime", Clock)
         run = walk(configured(*texts, train__seed=seed), store, InPlace())
         run.finish("a test")

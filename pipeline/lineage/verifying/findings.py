@@ -17,6 +17,7 @@ class Wrong(StrEnum):
     EXTRA = "something lies there that the manifest does not know"
     LINK = "a symbolic link lies there"
     TABLE = "a table is not what its stage writes"
+    TALLY = "a tally is not what its table or its inputs say"
     GONE = "it is no longer in the store"
     INPUT_GONE = "an input is no longer in the store"
     INPUT_OTHER = "an input has other bytes than those that were used"

@@ -19,6 +19,7 @@ from pipeline.lineage.verifying.findings import Finding, Wrong
 from pipeline.lineage.verifying.hashing import Examined, Examiner, OnProgress, Recorded
 from pipeline.lineage.verifying.inspection import Artifacts, Inspected, inspect, named, place_of, short
 from pipeline.lineage.verifying.records import Checked, check_checkpoints, check_records, record_paths
+from pipeline.lineage.verifying.tallies import check_tallies
 from pipeline.storage.artifact import MANIFEST, Link, can_be_called
 from pipeline.storage.records import RECORD
 from pipeline.storage.store import KEY_LETTERS, MODELS, NO_STAGES, RUNS, SHARED, Store
@@ -198,7 +199,8 @@ def _verified(
     files = [Recorded(place, artifact.path(record.name), record, artifact.manifest) for place, artifact, record in known]
     examined = examiner.examine(files)
     of_each = (found for one in artifacts.values() for found in one.findings)
-    findings = [*findings, *of_each, *_circles(artifacts), *_of_files(files, examined)]
+    of_tallies = (found for one in artifacts.values() for found in check_tallies(one, artifacts))
+    findings = [*findings, *of_each, *of_tallies, *_circles(artifacts), *_of_files(files, examined)]
     elsewhere = [place.removeprefix(f"{SHARED}/") for place in artifacts if place.startswith(f"{SHARED}/")]
     return Verification(
         name,

@@ -61,16 +61,12 @@ def nobody() -> Iterator[Heard]:
     ("kind", "why"),
     [("refuses", "403 Client Error"), ("fails", "HTTP"), ("hangs", "no answer in|Read timed out"), ("is gone", "Connection|refused")],
 )
-def test_report__to_a_server_that_does_not_listen_is_one_warning(
-    kind: str, why: str, undisturbed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if kind == "hangs":
-        monkeypatch.setattr(reporting, "SECONDS_TO_END", 0.2)
+def test_report__to_a_server_that_does_not_listen_is_one_warning(kind: str, why: str, undisturbed: list[str], tmp_path: Path) -> None:
     there = {"refuses": server(403), "fails": server(500), "hangs": hanging(), "is gone": nobody()}[kind]
     with there as heard:
         run, warnings = walk_told(settings(tmp_path, heard.url), tmp_path / "store")
         if kind == "hangs":
-            assert heard.n_answers == 0  # the run has ended, and the first event is still on its way
+            assert heard.n_answers == 0  # the run has ended before the client gave its first event up
     (warning,) = warnings
     assert warning.startswith("OpenLineage is not told ")
     assert re.search(why, warning)

@@ -22,7 +22,7 @@ from pipeline.lineage.sharing.transfer import push
 from pipeline.lineage.verifying.findings import Wrong
 from pipeline.lineage.verifying.verification import verify, verify_all
 from pipeline.run import Run
-from pipeline.storage.artifact import MANIFEST, Artifact, Link, Manifest
+from pipeline.storage.artifact import MANIFEST, Artifact, Link, Manifest, Tally
 from pipeline.storage.locks import OF_STORE
 from pipeline.storage.registry import Registry
 from pipeline.storage.schemas import VOCABULARY
@@ -204,6 +204,7 @@ def rewrite(path: Path, **changes: object) -> None:
         ("inputs", lambda inputs: inputs | {"pairs": (replace(inputs["pairs"][0], digest="ab" * 32),)}, {Wrong.KEY, Wrong.INPUT_OTHER}),
         ("inputs", lambda inputs: inputs | {"pairs": (replace(inputs["pairs"][0], key="ab" * 32),)}, {Wrong.INPUT_GONE}),
         ("inputs", lambda inputs: inputs | {"pairs": (Link("../..", "..", ".."),)}, {Wrong.MANIFEST}),
+        ("tallies", lambda tallies: more(tallies, 1), {Wrong.TALLY}),
         ("files", lambda files: files[:1], {Wrong.EXTRA, Wrong.INPUT_OTHER, Wrong.REFERENCE}),
         ("files", lambda files: (replace(files[0], size_bytes=1), *files[1:]), {Wrong.OTHER_BYTES}),
         ("files", lambda files: (replace(files[0], n_rows=1), *files[1:]), {Wrong.TABLE}),
@@ -215,6 +216,30 @@ def test_verify__finds_what_contradicts_the_rest_even_when_checksums_were_made_a
     rewrite(artifact.path(MANIFEST), **{field: change(getattr(artifact.manifest, field))})
     assert {found.wrong for found in verify_all(store).findings} >= wrong
     assert {found.wrong for found in verify_all(store).findings} - wrong <= {Wrong.INPUT_GONE, Wrong.REFERENCE}  # of who names it
+
+
+def more(tallies: tuple[Tally, ...], n: int) -> tuple[Tally, ...]:
+    """Tallies that add up as before: of each unit so many more came in, and were kept."""
+    return tuple(replace(tally, n_in=tally.n_in + n, n_kept=tally.n_kept + n) for tally in tallies)
+
+
+@pytest.mark.parametrize(
+    ("stage", "wanted"),
+    [
+        ("tokenize", {"sentences kept", "tokens in"}),  # the second is what the next stages say
+        ("vocabulary", {"words kept", "tokens in"}),
+        ("pairs", {"tokens in", "centres in"}),
+    ],
+)
+def test_verify__finds_tallies_that_add_up_and_are_not_those_of_tables_and_inputs(stage: str, wanted: set[str], copied) -> None:
+    store, run = copied
+    artifact = made(store, run, stage)
+    rewrite(artifact.path(MANIFEST), tallies=more(artifact.manifest.tallies, 1))
+    found = [finding for finding in verify_all(store).findings if finding.wrong is Wrong.TALLY]
+    assert {finding.got.partition(" ")[2] for finding in found} == wanted
+    for finding in found:
+        got, expected = (int(text.split()[0].strip(",").replace(",", "")) for text in (finding.got, finding.expected))
+        assert abs(got - expected) in (1, run.configuration.pairs.epochs)
 
 
 def swap(first: Path, second: Path) -> None:

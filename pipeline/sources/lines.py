@@ -62,7 +62,7 @@ class _Cutter:
                 self.offset += n_begun + end
                 lines = chunk[end:border]
             else:
-                lines = b"".join([*begun, chunk[:border]])
+                lines = b"".join([*begun, memoryview(chunk)[:border]])
             del begun
             yield from self._without_long(lines)
             return

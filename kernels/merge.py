@@ -81,25 +81,35 @@ def _differ(_typing: Any, replicas: Any, model: Any, row: Any) -> Any:
     """Whether a number of any replica's row differs from the model's; LLVM by itself would compare them one by one."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        vector, mask = ir.VectorType(FLOAT, _WIDTH), ir.IntType(_WIDTH)
-        many = context.make_array(signature.args[0])(context, builder, values[0])
-        one = context.make_array(signature.args[1])(context, builder, values[1])
-        n_rows, n_floats = cgutils.unpack_tuple(builder, one.shape)
-        start = builder.mul(values[2], n_floats)
-        model_row = builder.gep(one.data, [start])
+        mask = ir.IntType(_WIDTH)
+        model_row, n_floats, n_replicas, replica_row = _rows(context, builder, signature, values)
         differences = cgutils.alloca_once_value(builder, mask(0))
-
-        def load(pointer: Any, column: Any) -> Any:
-            return builder.load(builder.bitcast(builder.gep(pointer, [column]), vector.as_pointer()), align=4)
-
-        with cgutils.for_range(builder, cgutils.unpack_tuple(builder, many.shape)[0]) as replica:
-            row = builder.gep(many.data, [builder.add(start, builder.mul(builder.mul(n_rows, n_floats), replica.index))])
+        with cgutils.for_range(builder, n_replicas) as replica:
+            other_row = replica_row(replica.index)
             with cgutils.for_range_slice(builder, INT64(0), n_floats, INT64(_WIDTH)) as (column, _):
-                here = builder.fcmp_unordered("!=", load(model_row, column), load(row, column))
-                builder.store(builder.or_(builder.load(differences), builder.bitcast(here, mask)), differences)
+                both = (builder.load(_lanes(builder, start, column), align=4) for start in (model_row, other_row))
+                here = builder.bitcast(builder.fcmp_unordered("!=", *both), mask)
+                builder.store(builder.or_(builder.load(differences), here), differences)
         return builder.icmp_unsigned("!=", builder.load(differences), mask(0))
 
     return types.boolean(replicas, model, types.int64), generate
+
+
+def _rows(context: Any, builder: Any, signature: Any, values: Any) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
+    """Of replicas, model and row: the model's row, its floats, the number of replicas, and what gives the row of one; all arrays are C."""
+    many, one = (context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args[:2], values[:2], strict=True))
+    n_rows, n_floats = cgutils.unpack_tuple(builder, one.shape)
+    start, matrix = builder.mul(values[2], n_floats), builder.mul(n_rows, n_floats)
+
+    def replica_row(replica: Any) -> Any:
+        return builder.gep(many.data, [builder.add(start, builder.mul(matrix, replica))])
+
+    return builder.gep(one.data, [start]), n_floats, cgutils.unpack_tuple(builder, many.shape)[0], replica_row
+
+
+def _lanes(builder: Any, row: Any, column: Any) -> Any:
+    """Where so many lanes of a row are, from a column on."""
+    return builder.bitcast(builder.gep(row, [column]), ir.VectorType(FLOAT, _WIDTH).as_pointer())
 
 
 @intrinsic(prefer_literal=True)
@@ -109,32 +119,23 @@ def _merge_row(_typing: Any, replicas: Any, model: Any, row: Any, scale: Any, n_
         return None
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        vector = ir.VectorType(FLOAT, _WIDTH)
-        many = context.make_array(signature.args[0])(context, builder, values[0])
-        one = context.make_array(signature.args[1])(context, builder, values[1])
-        n_rows, n_floats = cgutils.unpack_tuple(builder, one.shape)
-        start = builder.mul(values[2], n_floats)
-        matrix = builder.mul(n_rows, n_floats)
-        model_row = builder.gep(one.data, [start])
-        rows = [builder.gep(many.data, [builder.add(start, builder.mul(matrix, INT64(r)))]) for r in range(n_replicas.literal_value)]
-        lane = builder.insert_element(ir.Constant(vector, ir.Undefined), values[3], INT32(0))
+        model_row, n_floats, _, replica_row = _rows(context, builder, signature, values)
+        rows = [replica_row(INT64(r)) for r in range(n_replicas.literal_value)]
+        lane = builder.insert_element(ir.Constant(ir.VectorType(FLOAT, _WIDTH), ir.Undefined), values[3], INT32(0))
         fraction = Lanes(builder, builder.shuffle_vector(lane, lane, ir.Constant(ir.VectorType(INT32, _WIDTH), [0] * _WIDTH)))
 
-        def place(pointer: Any, column: Any) -> Any:
-            return builder.bitcast(builder.gep(pointer, [column]), vector.as_pointer())
-
         with cgutils.for_range_slice(builder, INT64(0), n_floats, INT64(_WIDTH)) as (column, _):
-            before = Lanes(builder, builder.load(place(model_row, column), align=4))
+            before = Lanes(builder, builder.load(_lanes(builder, model_row, column), align=4))
 
             def changes(first: int, last: int) -> Lanes:
                 if last - first == 1:
-                    return Lanes(builder, builder.load(place(rows[first], column), align=4)) - before
+                    return Lanes(builder, builder.load(_lanes(builder, rows[first], column), align=4)) - before
                 middle = first + half(last - first)
                 return changes(first, middle) + changes(middle, last)
 
             after = before + fraction * changes(0, len(rows))
             for target in (model_row, *rows):
-                builder.store(after.value, place(target, column), align=4)
+                builder.store(after.value, _lanes(builder, target, column), align=4)
         return context.get_dummy_value()
 
     return types.void(replicas, model, types.int64, types.float32, n_replicas), generate

@@ -22,8 +22,8 @@ from kernels.windows import MAX_CONTEXTS, all_floats, group_size, plane_floats
 MAX_NEGATIVES = 64
 
 _RUN = 64  # centres whose noise is drawn together
-_RUN_PER_PAIR = 4  # not below AHEAD: their slots are twice as many
-AHEAD = 4  # centres between asking for rows and using them
+AHEAD = 3  # centres between asking for rows and using them
+_RUN_PER_PAIR = AHEAD + 1  # slots are twice as many: none is asked for before it is drawn
 
 
 # V vocabulary, K negatives

@@ -5,6 +5,7 @@ are tried; a run that has ended waits some seconds for the rest, and for a backe
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +25,7 @@ from pipeline.storage.artifact import Artifact
 
 SECONDS_TO_END = 5.0  # how long a run that has ended waits for a backend that answers
 SECONDS_TO_BREAK_OFF = 1.0  # how long it waits for another, or when it is interrupted
+SECONDS_BETWEEN_LOOKS = 0.05
 FAILURES_TO_GIVE_UP = 3
 
 
@@ -79,11 +81,19 @@ class Report:
             self._end_step(state, step, None, error)
         self._tell(partial(self._events.of_run, state, datetime.now(UTC), error))
         self._queue.put(None)
-        patience = SECONDS_TO_END if self._answers and not interrupted else SECONDS_TO_BREAK_OFF
-        self._thread.join(patience)
-        if self._thread.is_alive():
-            self._problem = self._problem or f"no answer in {patience:.0f} s"
+        self._wait(interrupted)
         self._warn(at_end=True)
+
+    def _wait(self, interrupted: bool) -> None:
+        """Wait for what is still to be sent; longer as soon as the backend answers."""
+        ended = time.monotonic()
+        while self._thread.is_alive():
+            patience = SECONDS_TO_END if self._answers and not interrupted else SECONDS_TO_BREAK_OFF
+            left = ended + patience - time.monotonic()
+            if left <= 0:
+                self._problem = self._problem or f"no answer in {patience:.0f} s"
+                return
+            self._thread.join(min(left, SECONDS_BETWEEN_LOOKS))
 
     def _start(self, step: Step, at: datetime) -> None:
         """Tell that a step begins, unless it has: without the shared store a run goes through its steps again."""

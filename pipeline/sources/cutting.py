@@ -38,32 +38,25 @@ def cut_file(location: str, kind: Kind, column: str, shard_bytes: int) -> CutFil
 
 
 def _cut_lines(file: BinaryIO | Any, shard_bytes: int | None) -> CutFile:
-    whole = part = hashlib.sha256()  # until the first cut the file and its shard are one
+    whole, part = hashlib.sha256(), hashlib.sha256()
     cuts: list[Cut] = []
     start = position = 0
     with ThreadPoolExecutor(1) as beside:
-
-        def update(piece: memoryview) -> None:
-            if part is whole:
-                part.update(piece)
-                return
-            other = beside.submit(whole.update, piece)
-            part.update(piece)
-            other.result()
-
         while block := file.read(READ_BYTES):
+            of_whole = beside.submit(whole.update, block)
             rest = memoryview(block)
             while shard_bytes and len(rest) >= (least := max(0, start + shard_bytes - position)):
                 border = block.find(b"\n", len(block) - len(rest) + max(0, least - 1)) + 1
                 if not border:
                     break
                 n_bytes = border - (len(block) - len(rest))
-                update(rest[:n_bytes])
+                part.update(rest[:n_bytes])
                 position += n_bytes
                 cuts.append(Cut(start, position, part.hexdigest()))
                 start, part, rest = position, hashlib.sha256(), rest[n_bytes:]
-            update(rest)
+            part.update(rest)
             position += len(rest)
+            of_whole.result()
     if position > start:
         cuts.append(Cut(start, position, part.hexdigest()))
     return CutFile(whole.hexdigest(), tuple(cuts))

@@ -97,6 +97,7 @@ def build(job: Job[Train]) -> Outcome:
     with _trainer(job, task, files) as trainer:
         position, (inputs, outputs) = _train(job, files, trainer, task.loss_at_zero())
         measures = trainer.measures
+    del trainer  # with it its replicas, before the vectors are written
     written = write_vectors(
         job.directory, vocabulary, job.settings.dimensions, lambda first, last: (inputs[first:last], outputs[first:last])
     )

@@ -19,6 +19,7 @@ from pipeline.storage.sealed import checksum_of
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 2
+_TOO_MANY = 1 << 63  # of anything
 _STAGE = re.compile(r"[a-z][a-z0-9_]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")  # no dot first: no hidden file, and no way up
@@ -192,8 +193,8 @@ def _refuse_impossible(manifest: Manifest) -> None:
     texts = [manifest.created, *manifest.environment.values(), *(tally.unit for tally in manifest.tallies)]
     texts += [text for link in links for text in (link.stage, link.key, link.digest)]
     figures = [manifest.elapsed_s, *manifest.measures.values()]
-    if not all(type(n) is int and n >= 0 for n in whole) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a number is no whole number from 0 on, or a text is none")
+    if not all(type(n) is int and 0 <= n < _TOO_MANY for n in whole) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a number is no whole number from 0 to 2**63 - 1, or a text is none")
     if not all(isinstance(figure, int | float) for figure in figures):
         raise ValueError("a figure is no number")
     if not all(isinstance(some, dict) for some in (manifest.parameters, manifest.settings, *(link.origin for link in links))):

@@ -89,8 +89,8 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
     -----
     Were a row pulled to one place, n updates in each of R replicas would move the sum R (1 - exp(-k n)) of the way, and R n updates one
     after the other 1 - exp(-k R n). The scale is their ratio, n counting only updates beyond the bound: 1 for few, towards 1 / R for many.
-    Simply added up they overshoot where R (1 - exp(-k n)) is above 1, and diverge above 2: never with two replicas, and at an n that falls
-    with R nearly as R / (R - 1). So the bound is on the updates by the others.
+    Simply added up they overshoot where the first is above 1, and diverge where it is above 2: two replicas never do, and of more all
+    together, R n, may nearly be as many as R / (R - 1) says. So the bound is on the updates by the others.
 
     An input row counts an occurrence once for the scale, and once for each context for the period: measured to be right.
     """

@@ -176,7 +176,7 @@ class _Counter:
 
     def __init__(self, group: _Group) -> None:
         self.group, self.plan = group, group.plan
-        words = one_array(pa.concat_tables([read_table(path, LEXICON) for path in self.plan.words])["token"])
+        words = one_array(pa.concat_tables([read_table(path, LEXICON, ["token"]) for path in self.plan.words])["token"])
         lexicons = [shard.lexicon() for shard in group.shards]
         lexicon = pa.concat_tables(lexicons)
         tokens = one_array(lexicon["token"])

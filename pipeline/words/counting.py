@@ -83,18 +83,20 @@ class _Sum:
     min_count: int
     most: int
     directory: Path
-    keep_rare: bool = False
+    rare_bytes: float = 0.0
 
 
 @contextlib.contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
-    """A directory below another one, for what is counted; gone afterwards."""
-    path = directory / "counting"
+    """A directory below another one, for what only a build needs; gone afterwards."""
+    path = directory / "scratch"
     path.mkdir()
     try:
         yield path
-    finally:
-        shutil.rmtree(path)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)  # tasks that are under way may still write; what is left goes with the build
+        raise
+    shutil.rmtree(path)
 
 
 def count_strings(
@@ -115,7 +117,7 @@ def count_strings(
     most
         How many tokens are of interest at most, the most frequent; 0: all.
     keep_rare
-        Whether the others are written as well, if a task has room for all.
+        Whether the others are written as well, if each task has room for all.
 
     Raises
     ------
@@ -125,8 +127,8 @@ def count_strings(
     directory.mkdir(exist_ok=True)
     sizes = [count_bytes(path) for path in files]
     if sum(sizes) <= min(workers.counting_bytes / MEMORY_FACTOR, LARGEST_STRINGS):
-        keep_rare &= sum(sizes) <= workers.task_bytes / MEMORY_FACTOR
-        return _add_up(_Sum(0, tuple(files), min_count, most, directory, keep_rare))
+        rare_bytes = workers.task_bytes / MEMORY_FACTOR / 2 if keep_rare else 0.0
+        return _add_up(_Sum(0, tuple(files), min_count, most, directory, rare_bytes))
     bytes_at_once = max(1, int(min(workers.task_bytes / MEMORY_FACTOR, LARGEST_STRINGS)))
     n_partitions = math.ceil(sum(sizes) / bytes_at_once)
     groups = cut_groups(files, sizes, bytes_at_once)
@@ -210,7 +212,7 @@ def _add_up(task: _Sum) -> Counted:
     table = _added_up(read_table(path, LEXICON) for path in task.files)
     is_often = pc.greater_equal(table["count"], task.min_count)
     often = table.filter(is_often)
-    rare = task.directory / f"rare-{task.number:06d}.parquet" if task.keep_rare else None
+    rare = task.directory / f"rare-{task.number:06d}.parquet" if 0 < table.nbytes <= task.rare_bytes else None
     if rare:
         write_table(task.directory, rare.name, LEXICON, table.filter(pc.invert(is_often)))
     target = f"sum-{task.number:06d}.parquet"

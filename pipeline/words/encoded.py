@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.storage.atomic import write_whole
 from pipeline.storage.schemas import VOCABULARY
 from pipeline.storage.tables import Text, read_table
 from pipeline.words.counting import cut_groups
@@ -27,10 +29,14 @@ class EncodedShard:
 
     shard: TextShard
     ids: Path
-    """int32 in NumPy's format: by code the row of its token in the vocabulary plus one; 0: below min_count."""
+    """int32: by code the row of its token in the vocabulary plus one; 0: below min_count."""
     begin: int
-    """Where those of this shard begin in the file."""
+    """How many are in the file before those of this shard."""
     end: int
+
+    def read(self) -> npt.NDArray[np.int32]:
+        """The ids of this shard."""
+        return np.fromfile(self.ids, np.int32, self.end - self.begin, offset=4 * self.begin)
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,14 @@ def encode_shards(shards: Sequence[TextShard], vocabulary: Path, directory: Path
     """
     sizes = [shard.n_words for shard in shards]
     groups = cut_groups(shards, sizes, min(WORDS_AT_ONCE, math.ceil(sum(sizes) / workers.n_threads)))
-    tasks = [_Lexicons(group, vocabulary, directory / f"ids-{number:06d}.npy") for number, group in enumerate(groups)]
+    tasks = [_Lexicons(group, vocabulary, directory / f"ids-{number:06d}") for number, group in enumerate(groups)]
     return [shard for group in workers.map(_encode_lexicons, tasks, lambda _: None) for shard in group]
 
 
 def _encode_lexicons(task: _Lexicons) -> list[EncodedShard]:
     lexicons = [shard.lexicon() for shard in task.shards]
-    ids = codes_to_ids(pa.concat_tables(lexicons), read_table(task.vocabulary, VOCABULARY)["token"])
-    np.save(task.target, ids + np.int32(1))
+    ids = codes_to_ids(pa.concat_tables(lexicons), read_table(task.vocabulary, VOCABULARY, ["token"])["token"]) + np.int32(1)
+    write_whole(task.target, [ids.tobytes()], durable=False)
     borders = np.cumsum([0] + [len(lexicon) for lexicon in lexicons]).tolist()
     return [EncodedShard(shard, task.target, *pairwise) for shard, pairwise in zip(task.shards, itertools.pairwise(borders), strict=True)]
 
@@ -101,7 +107,6 @@ def encode_part(pieces: Sequence[Piece]) -> Text:
     """
     texts = []
     for piece in pieces:
-        encoded = piece.encoded
-        ids = np.load(encoded.ids, mmap_mode="r")[encoded.begin : encoded.end]
-        texts += [Text(ids[text.codes], text.offsets) for text in encoded.shard.sentences(piece.first, piece.last)]
+        ids = piece.encoded.read()
+        texts += [Text(ids[text.codes], text.offsets) for text in piece.encoded.shard.sentences(piece.first, piece.last)]
     return joined(texts)

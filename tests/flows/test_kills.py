@@ -14,56 +14,49 @@ import pytest
 from pipeline.environment import environment
 from pipeline.lineage.keeping.collection import collect, sweep
 from pipeline.storage.store import RUNS, Store
-from tests.conftest import COMMAND, ROOT, Finished, Project, environment_of, new_project
-from tests.pipeline.trainers import assert_whole, digests_of_newest, names_in
+from tests.conftest import COMMAND, ROOT, Project, environment_of, new_project
+from tests.pipeline.trainers import assert_whole, digests_of_newest, last_step, names_in
 
 RESULTS = ROOT / "benchmarks" / "results" / "kills-command.json"
 SETTINGS = ("phrases.thresholds=[10.0]", "pairs.epochs=10", "train.dimensions=64", "cluster.checkpoint_s=0.001")
 WAYS = ("cluster.processes=0", "cluster.processes=2")  # workers as threads, and as processes
 SECONDS_TO_GO = 30.0
+SAID = "said.txt"
 N_KILLS = 20
 
 
-def started(project: Project, *overrides: str) -> subprocess.Popen[str]:
-    """`corpus2vec train`, on its way; nobody listens to it."""
+def started(project: Project, *overrides: str) -> subprocess.Popen[bytes]:
+    """`corpus2vec train`, on its way; what it says goes to a file."""
     arguments = ["train", "small.toml", *(f"--set={override}" for override in (*SETTINGS, *overrides))]
-    return subprocess.Popen(
-        [str(COMMAND), *arguments],
-        cwd=project.directory,
-        env=environment_of(project.directory),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with (project.directory / SAID).open("ab") as said:
+        return subprocess.Popen(
+            [str(COMMAND), *arguments], cwd=project.directory, env=environment_of(project.directory), stdout=said, stderr=said
+        )
 
 
-def trained(project: Project, *overrides: str) -> Finished:
-    """The same, to its end."""
-    process = started(project, *overrides)
-    _, errors = process.communicate(timeout=240)
-    return Finished(process.returncode, "", errors)
+def ended(project: Project, *commands: subprocess.Popen[bytes]) -> None:
+    """Wait until all have ended well."""
+    codes = [command.wait(240) for command in commands]
+    assert codes == [0] * len(commands), (project.directory / SAID).read_text(encoding="utf-8")
+
+
+def running(project: Project) -> list[str]:
+    """Processes of this project."""
+    found = [process.info for process in psutil.process_iter(["cwd", "cmdline"])]
+    return [" ".join(info["cmdline"] or ()) for info in found if info["cwd"] == str(project.directory)]
 
 
 def left_running(project: Project) -> list[str]:
-    """Processes of this project, when they had time to end: Prefect's server, workers of Dask."""
+    """The same, when they had time to end: Prefect's server, workers of Dask."""
     deadline = time.monotonic() + SECONDS_TO_GO
-    while running := [process for process in psutil.process_iter(["cwd", "cmdline"]) if process.info["cwd"] == str(project.directory)]:
-        if time.monotonic() > deadline:
-            break
+    while running(project) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return [" ".join(process.info["cmdline"] or ()) for process in running]
+    return running(project)
 
 
 def project_in(directory: Path, text: Path) -> Project:
     directory.mkdir()
     return new_project(directory, text, "")
-
-
-def last_step(root: Path) -> str:
-    """What a run that was killed had begun, by its journal."""
-    lines = [line for path in (root / RUNS).glob("*/progress.jsonl") for line in path.read_text(encoding="utf-8").splitlines()]
-    steps = [json.loads(line).get("step") for line in lines if line.endswith("}")]
-    return str(next((step for step in reversed(steps) if step), "before the first step"))
 
 
 def ours_in(root: Path) -> set[str]:
@@ -78,8 +71,10 @@ def test_train__killed_at_any_moment_ends_with_the_same_bytes_and_leaves_nothing
     `tests/pipeline/test_kills.py` kills more often, what takes less long.
     """
     undisturbed = project_in(tmp_path / "undisturbed", small_text)
+    ended(undisturbed, started(undisturbed))  # compiles what is not compiled
+    shutil.rmtree(undisturbed.store)
     began = time.monotonic()
-    assert trained(undisturbed).exit_code == 0
+    ended(undisturbed, started(undisturbed))
     whole_s = time.monotonic() - began
     wanted = digests_of_newest(undisturbed.store)
     moments, hit_in = random.Random(N_KILLS), Counter[str]()
@@ -87,15 +82,15 @@ def test_train__killed_at_any_moment_ends_with_the_same_bytes_and_leaves_nothing
     while hit_in.total() < N_KILLS:
         project, way = project_in(tmp_path / str(number), small_text), WAYS[number % len(WAYS)]
         number += 1
-        with started(project, way) as process:
-            time.sleep(moments.uniform(0.0, whole_s))
-            process.kill()
-        if Store(project.store).records(RUNS):  # it was through before its moment came
+        process = started(project, way)
+        time.sleep(moments.uniform(0.0, whole_s))
+        process.kill()
+        if process.wait() == 0:  # it was through before its moment came
+            shutil.rmtree(project.directory)
             continue
         hit_in[last_step(project.store)] += 1
         assert left_running(project) == []
-        again = trained(project, way)
-        assert again.exit_code == 0, again.err
+        ended(project, started(project, way))
         assert digests_of_newest(project.store) == wanted
         assert left_running(project) == []
         assert_whole(project.store)
@@ -128,8 +123,10 @@ def test_train__several_at_once_on_a_new_store_all_end_well(n: int, small_text: 
     """Each starts a server of its own over one new database; two train the same, the others something else."""
     project = project_in(tmp_path / "project", small_text)
     commands = [started(project, f"train.seed={max(1, number)}", "cluster.threads=1") for number in range(n)]
-    errors = [command.communicate(timeout=240)[1] for command in commands]
-    assert [command.returncode for command in commands] == [0] * n, "\n".join(errors)
+    while not any("flows.server" in line for line in running(project)):
+        assert any(command.poll() is None for command in commands)
+        time.sleep(0.05)
+    ended(project, *commands)
     records = Store(project.store).records(RUNS)
     assert sorted(record["configuration"]["train"]["seed"] for record in records) == sorted(max(1, number) for number in range(n))
     n_built = sum(len(step["keys"]) - step["n_reused"] for record in records for step in record["steps"])

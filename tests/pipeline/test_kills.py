@@ -13,13 +13,12 @@ import pytest
 
 from pipeline.environment import environment
 from pipeline.events import Event, RunWaits, listening
-from pipeline.journal import unfinished_runs
 from pipeline.lineage.keeping.collection import collect, sweep
 from pipeline.storage.artifact import Artifact
 from pipeline.storage.store import RUNS, Store
 from tests.conftest import ROOT
 from tests.pipeline.small_runs import configured, walk
-from tests.pipeline.trainers import assert_whole, digests_of_newest, finished, names_in, new_texts, trainer
+from tests.pipeline.trainers import assert_whole, digests_of_newest, finished, last_step, names_in, new_texts, trainer
 
 RESULTS = ROOT / "benchmarks" / "results" / "kills.json"
 LONGER = {"pairs__epochs": 40, "train__dimensions": 64, "cluster__checkpoint_s": 0.001}  # training, and its checkpoints, are hit as well
@@ -80,12 +79,6 @@ def test_run__killed_at_random_moments_ends_with_the_same_bytes_and_leaves_nothi
             "commit": environment()["commit"],
         }
         RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
-def last_step(root: Path) -> str:
-    """What a run that was killed had begun."""
-    last = unfinished_runs(Store(root))[0].last if (root / RUNS).exists() and unfinished_runs(Store(root)) else {}
-    return str(last.get("step", "before the first step"))
 
 
 def n_built(root: Path) -> int:

@@ -10,6 +10,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from pipeline.errors import Corpus2VecError
+from pipeline.journal import unfinished_runs
 from pipeline.lineage.verifying.verification import verify_all
 from pipeline.storage.store import DIGESTS, RUNS, Store
 from pipeline.workers import InPlace
@@ -77,3 +78,11 @@ def names_in(root: Path) -> set[str]:
     """All that is in a store, but for the names of its runs, and what is remembered of files that have not changed for some seconds."""
     paths = {path.relative_to(root).as_posix() for path in root.rglob("*")}
     return {path for path in paths if not path.startswith((f"{RUNS}/", DIGESTS))}
+
+
+def last_step(root: Path) -> str:
+    """What a run that was killed had begun."""
+    unfinished = unfinished_runs(Store(root)) if (root / RUNS).exists() else []
+    if not unfinished:
+        return "before the first step" if not Store(root).records(RUNS) else "after the last step"
+    return str(unfinished[0].last.get("step", "before the first step"))

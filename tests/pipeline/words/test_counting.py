@@ -48,13 +48,18 @@ def test_count_strings__equals_a_dictionary_with_any_memory(
     with tempfile.TemporaryDirectory() as name:
         files = write_lexicons(Path(name), lexicons)
         with scratch(Path(name)) as directory:
-            counted = count_strings(files, directory, Limited(counting_bytes), min_count, most)
+            counted = count_strings(files, directory, Limited(counting_bytes), min_count, most, keep_rare=True)
             table = counted.table()
+            rare = read_table(counted.rare, LEXICON).to_pylist() if counted.rare else None
         assert sorted(Path(name).iterdir()) == files  # nothing is left behind
     assert list(zip(table["token"].to_pylist(), table["count"].to_pylist(), strict=True)) == often[: most or None]
     assert (counted.n_distinct, counted.n_seen) == (len(expected), expected.total())
     assert (counted.n_often, counted.n_often_seen) == (len(often), sum(count for _, count in often))
     assert counted.largest == max(expected.values(), default=0)
+    assert counted.rare is None or counting_bytes > 200
+    assert counted.rare or counting_bytes < 10**9 or not expected
+    if rare is not None:
+        assert {row["token"]: row["count"] for row in rare} == {token: n for token, n in expected.items() if n < min_count}
 
 
 @pytest.mark.parametrize("cluster", [Cluster(threads=3, counting_mb=0.3), Cluster(processes=2, counting_mb=0.1)])

@@ -234,9 +234,13 @@ class Store(Records):
         path = self.root / place
         with explained_errors(path), contextlib.suppress(FileNotFoundError):
             discard(path)
+        for above in path.relative_to(self.root).parents[:-1]:
+            self.discard_if_empty(str(above))
+
+    def discard_if_empty(self, place: str) -> None:
+        """Remove a directory in the store if nothing is in it; only while nobody else uses the store, who may be about to write there."""
         with contextlib.suppress(OSError):
-            for above in path.relative_to(self.root).parents[:-1]:
-                (self.root / above).rmdir()
+            (self.root / place).rmdir()
 
     def checkpoints(self, key: str, seconds_between: float) -> Checkpoints:
         """The checkpoints of the build of one artifact."""

@@ -100,8 +100,7 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
     part = 1.0 / n_contexts if settings.model is Model.CBOW and settings.cbow_hidden is CbowHidden.MEAN else 1.0
     inputs = share * n_outputs * part / TERMS
     outputs = meetings * n_examples / TERMS
-    by_others = (settings.shards - 1) / settings.shards
-    updates = min(MAX_UPDATES, LARGEST_STEP / settings.start_rate) / by_others if by_others else np.inf
+    updates = min(MAX_UPDATES, LARGEST_STEP / settings.start_rate) * settings.shards / max(1, settings.shards - 1)
     often = np.stack([inputs * n_contexts, outputs]) * ROUND
     longest = min(MAX_PERIOD, max(1.0, BLOCK_WORK / centre_work(settings, n_outputs, n_contexts)))
     period = np.exp2(np.floor(np.log2(np.clip(updates / np.maximum(often, 1e-300), 1, longest)))).astype(np.int64)

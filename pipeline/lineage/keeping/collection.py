@@ -96,8 +96,7 @@ def sweep(store: Store, newest: int | None = None, seconds: float = SECONDS_TO_W
             raise _in_use(store, collection.at_work)
         for leaving in collection.going:
             store.discard(leaving.place)
-        with contextlib.suppress(OSError):  # of builds that a killed run left; others may make it anew at any other time
-            (store.root / CHECKPOINTS).rmdir()
+        store.discard_if_empty(CHECKPOINTS)
     return collection
 
 

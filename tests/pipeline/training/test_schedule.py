@@ -30,8 +30,8 @@ def updates_of(counts, n_negatives, n_contexts, per_pair, power=0.75):
 
 
 def bound_of(n_shards):
-    """Updates by all shards of which 64 are not a shard's own."""
-    return 64 * n_shards / (n_shards - 1) if n_shards > 1 else np.inf
+    """Updates by all shards of which 64 are not a shard's own; one alone has blocks as if there were others."""
+    return 64 * n_shards / max(1, n_shards - 1)
 
 
 def zipf(n_words):

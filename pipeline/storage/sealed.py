@@ -40,9 +40,9 @@ def unsealed(text: str, place: str) -> dict[str, Any]:
     return content
 
 
-def is_as_written(text: str) -> bool:
-    """Whether a text of JSON is as we write it, to the last space: a checksum does not cover how its content is spelt."""
+def is_as_written(content: bytes) -> bool:
+    """Whether a file of JSON is as we write it, to the last byte: a checksum does not cover how its content is spelt."""
     try:
-        return json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n" == text
+        return (json.dumps(json.loads(content), indent=1, ensure_ascii=False) + "\n").encode() == content
     except (ValueError, RecursionError):
         return False

@@ -60,7 +60,7 @@ def inspect(store: Store, directory: Path) -> Inspected:
         return Inspected(place, None, (replace(blank, wrong=Wrong.NO_MANIFEST, place=f"{place}/{MANIFEST}", file=MANIFEST),))
     try:
         manifest = Manifest.read(directory / MANIFEST)
-        written = is_as_written((directory / MANIFEST).read_text(encoding="utf-8"))
+        written = is_as_written((directory / MANIFEST).read_bytes())
     except (StoreError, OSError, ValueError) as error:
         got = error.details["got"].removeprefix("ValueError: ") if isinstance(error, StoreError) else str(error)
         return Inspected(place, None, (replace(blank, place=f"{place}/{MANIFEST}", file=MANIFEST, got=got),))

@@ -48,7 +48,7 @@ def check_records(store: Store, paths: list[Path], artifacts: Artifacts) -> Chec
     for path in paths:
         try:
             contents[path] = store.read_record(path)
-            if not is_as_written(path.read_text(encoding="utf-8")):
+            if not is_as_written(path.read_bytes()):
                 findings.append(Finding(Wrong.RECORD, store.place_of(path), got="it says the same, but is not spelt as it was written"))
         except StoreError as error:
             findings.append(Finding(Wrong.RECORD, store.place_of(path), got=error.details["got"].removeprefix("ValueError: ")))

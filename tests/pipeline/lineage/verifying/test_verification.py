@@ -24,11 +24,12 @@ from pipeline.lineage.verifying.verification import verify, verify_all
 from pipeline.run import Run
 from pipeline.storage.artifact import MANIFEST, Artifact, Link, Manifest, Tally
 from pipeline.storage.locks import OF_STORE
+from pipeline.storage.records import RECORD
 from pipeline.storage.registry import Registry
 from pipeline.storage.schemas import VOCABULARY
 from pipeline.storage.sealed import checksum_of, sealed
 from pipeline.storage.shared import SharedStore
-from pipeline.storage.store import CHECKPOINTS, Store
+from pipeline.storage.store import CHECKPOINTS, RUNS, Store
 from pipeline.storage.tables import write_table
 from tests.pipeline.lineage.stores import finished_run
 from tests.pipeline.small_runs import walk
@@ -114,6 +115,14 @@ def test_verify__finds_and_names_any_flipped_byte(finished, borrowed, data: st.D
         path.write_bytes(content)
     in_checkpoint = CHECKPOINTS in path.parts
     assert store.root / found.place == (path.parent if in_checkpoint else path)
+
+
+def test_verify__finds_another_end_of_a_line(copied) -> None:
+    """Which Python reads as the usual one."""
+    store, run = copied
+    for path in (made(store, run, "train").path(MANIFEST), store.root / RUNS / run.id / RECORD):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r", 1))
+    assert {found.wrong for found in verify_all(store).findings} == {Wrong.MANIFEST, Wrong.RECORD}
 
 
 @settings(max_examples=30)

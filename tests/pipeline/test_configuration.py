@@ -97,6 +97,15 @@ def test_load_configuration__a_wrong_override_is_explained(override: str, words:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("key", ["cluster.checkpoint_s", "cluster.counting_mb", "train.learning_rate"])
+def test_load_configuration__refuses_what_is_no_finite_number(key: str, tmp_path: Path) -> None:
+    """JSON has no such number: the journal and the record of the run could not be written."""
+    path = tmp_path / "c.toml"
+    path.write_text("")
+    with pytest.raises(ConfigurationError, match="finite"):
+        load_configuration(path, [f"{key}=inf"])
+
+
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

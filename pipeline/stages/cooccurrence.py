@@ -10,7 +10,6 @@ Runs are plain arrays, not Parquet: a bucket is found by its offset, where every
 import itertools
 import math
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,9 @@ from pipeline.matrices.cooccurrences import CELLS_A_GROUP, cells_file
 from pipeline.progress import Progress
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY_FILE
 from pipeline.storage.tables import write_table
-from pipeline.words.counting import scratch
 from pipeline.words.encoded import Piece, cut_text, encode_part, encode_shards
 from pipeline.words.text import count_tokens, shards_of
 
@@ -57,14 +56,10 @@ class Plan:
 
     n_words: int
     directory: Path
+    runs: Path  # where the runs of cells are, until all are merged
     units: tuple[int, ...]  # by distance
     unit: int  # so many are a weight of 1
     bucket_bits: int
-
-    @property
-    def runs(self) -> Path:
-        """Where the runs of cells are, until all are merged."""
-        return self.directory / "runs"
 
 
 @dataclass(frozen=True)
@@ -105,25 +100,24 @@ def build(job: Job[Cooccurrence]) -> Outcome:
     (vocabulary,) = job.inputs["vocabulary"]
     units, unit = distance_units(job.settings.window, n_tokens, harmonic=job.settings.weighting is Weighting.HARMONIC)
     n_words, bucket_bits = int(vocabulary.manifest.measures["words"]), _bucket_bits(n_tokens * job.settings.window)
-    plan = Plan(n_words, job.directory, tuple(units.tolist()), unit, bucket_bits)
-    merges = _merges(plan)
-    plan.runs.mkdir()
     with scratch(job.directory) as directory:
+        plan = Plan(n_words, job.directory, directory / "runs", tuple(units.tolist()), unit, bucket_bits)
+        merges = _merges(plan)
+        plan.runs.mkdir()
         shards = encode_shards(shards_of(job.inputs["text"]), vocabulary.path(VOCABULARY_FILE), directory, job.workers)
         parts = [Part(plan, number, pieces) for number, (_, pieces) in enumerate(cut_text(shards, SENTENCES_A_PART))]
         progress = Progress(job.step, len(parts) + len(merges), "parts")
         counted = job.workers.map(_count_part, parts, lambda part: progress.advance(1, part[0].n_in))
-    n_rare, n_lonely, n_kept = (sum(getattr(fates, name) for fates, _ in counted) for name in ("n_rare", "n_lonely", "n_kept"))
-    if not n_kept:
-        raise ConfigurationError(
-            "No two words are left to count together: no sentence keeps two words.",
-            where="key vocabulary.min_count",
-            got=f"of {n_tokens:,} tokens {n_rare:,} are below min_count, {n_lonely:,} were left alone",
-            expected="at least two words that stay in one sentence",
-            remedy="Lower vocabulary.min_count, or give more text.",
-        )
-    merged = job.workers.map(_merge_files, merges, lambda _: progress.advance(1, 0))
-    shutil.rmtree(plan.runs)
+        n_rare, n_lonely, n_kept = (sum(getattr(fates, name) for fates, _ in counted) for name in ("n_rare", "n_lonely", "n_kept"))
+        if not n_kept:
+            raise ConfigurationError(
+                "No two words are left to count together: no sentence keeps two words.",
+                where="key vocabulary.min_count",
+                got=f"of {n_tokens:,} tokens {n_rare:,} are below min_count, {n_lonely:,} were left alone",
+                expected="at least two words that stay in one sentence",
+                remedy="Lower vocabulary.min_count, or give more text.",
+            )
+        merged = job.workers.map(_merge_files, merges, lambda _: progress.advance(1, 0))
     files = tuple(file for done in merged for file in done.files)
     n_units = sum(done.n_units for done in merged)
     return Outcome(

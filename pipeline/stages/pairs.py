@@ -16,9 +16,9 @@ from pipeline.errors import ConfigurationError
 from pipeline.progress import Progress
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import list_array, read_table, write_table
-from pipeline.words.counting import scratch
 from pipeline.words.encoded import Piece, cut_text, encode_part, encode_shards
 from pipeline.words.text import count_tokens, shards_of
 

@@ -15,10 +15,11 @@ from pipeline.configuration import Phrases
 from pipeline.progress import Progress
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
+from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import LEXICON, PHRASES, PHRASES_FILE
 from pipeline.storage.tables import read_table, write_table
 from pipeline.words.candidates import Candidates, count_candidates
-from pipeline.words.counting import Counted, count_strings, one_array, scratch
+from pipeline.words.counting import Counted, count_strings, one_array
 from pipeline.words.joining import phrases_of_shard
 from pipeline.words.phrase_table import Scoring, gather_phrases, score_candidates
 from pipeline.words.text import LEXICON_FILE, TextShard, count_tokens, shards_of, write_shard

@@ -6,9 +6,10 @@ from pipeline.configuration import Vocabulary
 from pipeline.errors import ConfigurationError, InputError
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import Tally
+from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import VOCABULARY, VOCABULARY_FILE
 from pipeline.storage.tables import write_table
-from pipeline.words.counting import Counted, count_strings, scratch
+from pipeline.words.counting import Counted, count_strings
 from pipeline.words.text import LEXICON_FILE, count_tokens, shards_of
 
 

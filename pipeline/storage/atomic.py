@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _WORKING = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}")
@@ -110,3 +110,16 @@ def remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):  # a file, or a link to a directory
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch(directory: Path) -> Iterator[Path]:
+    """A directory below another one, for what only a build needs; gone afterwards."""
+    path = directory / "scratch"
+    path.mkdir()
+    try:
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)  # tasks that are under way may still write; what is left goes with the build
+        raise
+    shutil.rmtree(path)

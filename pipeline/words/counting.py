@@ -5,10 +5,8 @@ partition, and add the partitions up one by one. What is seen too seldom is only
 What counts are for is not this module's business.
 """
 
-import contextlib
 import math
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -84,19 +82,6 @@ class _Sum:
     most: int
     directory: Path
     rare_bytes: float = 0.0
-
-
-@contextlib.contextmanager
-def scratch(directory: Path) -> Iterator[Path]:
-    """A directory below another one, for what only a build needs; gone afterwards."""
-    path = directory / "scratch"
-    path.mkdir()
-    try:
-        yield path
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)  # tasks that are under way may still write; what is left goes with the build
-        raise
-    shutil.rmtree(path)
 
 
 def count_strings(

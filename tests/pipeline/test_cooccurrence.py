@@ -189,7 +189,7 @@ class Watching(InPlace):
         results = super().map(function, items, on_done)
         self.n_tasks.append(len(items))
         if not self.runs:
-            for path in self.directory.glob("runs/*"):
+            for path in self.directory.glob("scratch/runs/*"):
                 borders = np.fromfile(path, np.int64, self.n_buckets + 1)
                 assert path.stat().st_size == borders.nbytes + 16 * borders[-1]
                 self.runs.append(np.diff(borders).tolist())

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.configuration import Cluster
+from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import LEXICON
 from pipeline.storage.tables import count_bytes, read_table, write_table
-from pipeline.words.counting import MEMORY_FACTOR, count_strings, cut_groups, scratch
+from pipeline.words.counting import MEMORY_FACTOR, count_strings, cut_groups
 from pipeline.workers import DaskWorkers
 from tests.conftest import ROOT
 from tests.pipeline.small_runs import Limited
@@ -89,7 +90,8 @@ def test_cut_groups__keeps_the_order_and_the_limit_where_it_can(sizes: list[int]
 COUNT = """
 import resource, sys
 from pathlib import Path
-from pipeline.words.counting import count_strings, scratch
+from pipeline.storage.atomic import scratch
+from pipeline.words.counting import count_strings
 from tests.pipeline.small_runs import Limited
 
 def count(pattern, counting_bytes):

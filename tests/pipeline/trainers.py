@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import Corpus2VecError
 from pipeline.journal import unfinished_runs
+from pipeline.lineage.keeping.collection import collect, sweep
 from pipeline.lineage.verifying.verification import verify_all
 from pipeline.storage.store import CHECKPOINTS, DIGESTS, RUNS, Store
 from pipeline.workers import InPlace
@@ -75,11 +76,23 @@ def assert_whole(root: Path) -> None:
 
 
 def names_in(root: Path) -> set[str]:
-    """All that is in a store, but for the names of its runs, what is remembered of files that have not changed for some seconds, and the
-    directory of checkpoints, which an ordinary run leaves empty and gc takes away.
+    """All that is in a store, but for the names of its runs, what is remembered of files that have not changed for some seconds, what is
+    Prefect's, and the directory of checkpoints, which an ordinary run leaves empty and gc takes away.
     """
     paths = {path.relative_to(root).as_posix() for path in root.rglob("*")}
-    return {path for path in paths if not path.startswith((f"{RUNS}/", DIGESTS)) and path != CHECKPOINTS}
+    return {path for path in paths if not path.startswith((f"{RUNS}/", DIGESTS, ".prefect")) and path != CHECKPOINTS}
+
+
+def clear_by_gc(root: Path, undisturbed: Path) -> tuple[int, int]:
+    """Sweep a store in which a run was killed, and one has finished since, when gc names all that an undisturbed one has not; how much that
+    was, journals apart, and the bytes of all that went.
+    """
+    going = collect(Store(root)).going
+    left = names_in(root) - names_in(undisturbed)
+    assert left <= {name for name in left for leaving in going if (name + "/").startswith(leaving.place + "/")}
+    assert sweep(Store(root)).going == going
+    assert names_in(root) == names_in(undisturbed)
+    return len(left), sum(leaving.size_bytes for leaving in going)
 
 
 def last_step(root: Path) -> str:

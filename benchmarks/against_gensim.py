@@ -160,15 +160,15 @@ def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Name
         train = Train(dimensions=settings.dimensions, **ALONE[way])
         task = Task(train, vocabulary, pairs)
         files = [file for file in task.files() if file.epoch == 0]
-        schedule = task.schedule() if train.mode is TrainMode.REPRODUCIBLE else None
-        with Threads(task.model(), schedule, files, n_threads) as trainer:
+        shared = train.mode is TrainMode.SHARED
+        with Threads(task.model(), task.schedule(), files, n_threads, shared=shared) as trainer:
             started = time.perf_counter()
-            tallies = np.array([trainer.train(block) for block in cut_blocks(files, trainer.block_centres)])
+            tallies = np.array([trainer.train(block) for block in cut_blocks(files, trainer.round_centres, trainer.cycle_rounds)])
             elapsed_s = time.perf_counter() - started
             loss_sum, n_pairs, n_centres = tallies.sum(axis=0).tolist()
             if not 0 < loss_sum / n_pairs < 6 * np.log(2):
                 raise SystemExit(f"not a result: a loss of {loss_sum / n_pairs}")
-            if schedule:
+            if not shared:
                 digests[way].add(sha256(trainer.model.input.data).hexdigest())
         return 1e9 * elapsed_s / n_centres
 

@@ -47,7 +47,7 @@ arguments = (
     Text(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.uint8), 0),
     Plan(np.zeros(5, np.int64), np.zeros((1, 2), np.int64), new_counters(1, 4), 1),
     Replicas(many, many.copy(), model, model.copy(), np.ones((2, 4), np.float32)),
-    Noise(*build_alias(np.ones(4)), np.uint64(1), np.zeros(0, np.float32)),
+    Noise(*build_alias(np.ones(4)), np.uint64(1), np.zeros(0, np.float32), 1),
     Rates(0.1, 0.1, 1),
     100,
     np.zeros((4, 3)),

@@ -152,7 +152,7 @@ def validate(n_dimensions: int, n_negatives: int) -> None:
     inputs, outputs = truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in run.start]
     run.train(WHOLE)
     offsets = np.arange(0, len(run.tokens) + 1, SENTENCE)
-    text, noise = (run.tokens, offsets, run.radius, 0), (run.noise[0], run.noise[1], int(KEY), np.zeros(0, np.float32))
+    text, noise = (run.tokens, offsets, run.radius, 0), (run.noise[0], run.noise[1], int(KEY), np.zeros(0, np.float32), 1)
     rates = (float(RATE), float(RATE), 10**9)
     reference.train(text, 0, len(run.tokens), inputs, outputs, noise, rates, Kind(n_negatives))
     for matrix, wanted in zip(run.matrices, truth, strict=True):

@@ -82,7 +82,7 @@ def validate(file: PairFile, counts: npt.NDArray[np.int64], n_dimensions: int, h
     inputs, outputs = truth = [matrix[:, :n_dimensions].astype(np.float64) for matrix in (model.input, model.output)]
     with FullSoftmax(model, hidden, [file], 2, 4) as trainer, PairReader([file]) as reader:
         text = reader.text(0)
-        found = trainer.train(next(cut_blocks([file], 8)))
+        found = trainer.train(next(cut_blocks([file], 4, 2)))
         wanted = reference.train(text, [0, 4, 8], inputs, outputs, model.rates, hidden and hidden.value)
     near = [np.allclose(m[:, :n_dimensions], t, rtol=1e-4, atol=1e-6) for m, t in zip((model.input, model.output), truth, strict=True)]
     if not all(near) or not np.allclose(found, wanted, rtol=1e-6):
@@ -164,7 +164,7 @@ def batch_times(
         alone = products(round(n_rows), n_words, n_dimensions, n_threads)
         training_s = products_s = np.inf
         for _ in range(REPEATS):
-            for block in cut_blocks([file], size):
+            for block in cut_blocks([file], size, 1):
                 training_s = min(training_s, elapsed_s(functools.partial(trainer.train, block)))
                 products_s = min(products_s, elapsed_s(alone))
     gflop = 1e-9 * flops(round(n_rows), n_words, n_dimensions)
@@ -204,7 +204,7 @@ def batch_losses(store: Path) -> dict[str, Any]:
 
 def held_out_loss(files: list[PairFile], counts: npt.NDArray[np.int64], hidden: CbowHidden | None, rate: float, n_batch: int) -> float:
     """Train nine tenths of the blocks with batches of one size, then take the loss of the last tenth."""
-    blocks = list(cut_blocks(files, 20 * max(BATCHES)))[:N_BLOCKS]
+    blocks = list(cut_blocks(files, max(BATCHES), 20))[:N_BLOCKS]
     n_trained = len(blocks) * 9 // 10
     model = Model(Train(learning_rate=rate), counts, sum(block.last - block.first for block in blocks[:n_trained]))
     with FullSoftmax(model, hidden, files, max(THREADS), n_batch) as trainer:

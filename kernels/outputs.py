@@ -26,6 +26,8 @@ class Scratch(NamedTuple):
     """As `grade_window` wants them."""
     corrections: Floats
     """As `grade_window` wants them, or empty."""
+    drawn: NDArray[np.int64]
+    """Number of the set of noise words in each slot of `rows`, -1: none; or empty."""
 
 
 class Loss(NamedTuple):

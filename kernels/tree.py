@@ -181,7 +181,7 @@ def hierarchical(width: int) -> Loss:
     @inlined
     def new_scratch(tree: Tree) -> Scratch:
         nothing = np.zeros(0, np.float32)
-        return Scratch(tree.nodes, tree.signs, np.zeros(0, np.bool_), np.zeros(n_floats, np.float32), nothing)
+        return Scratch(tree.nodes, tree.signs, np.zeros(0, np.bool_), np.zeros(n_floats, np.float32), nothing, np.zeros(0, np.int64))
 
     @inlined
     def prepare(_scratch: Scratch, _tree: Tree, _text: Text, _prepared: int, last: int) -> int:

@@ -116,8 +116,9 @@ class TrainMode(StrEnum):
 
 
 class NoiseDraws(StrEnum):
-    """Which examples share noise words: all pairs of a window (Ji et al. 2016), or none (the reference program)."""
+    """Which examples share noise words: all pairs of a few windows, or of one (Ji et al. 2016), or none (the reference program)."""
 
+    PER_BATCH = "per_batch"
     PER_WINDOW = "per_window"
     PER_PAIR = "per_pair"
 

@@ -294,8 +294,8 @@ class Train(Section):
     """Numbers in a vector."""
     negatives: Annotated[int, Field(ge=1, le=64)] = 5
     """Of negative_sampling and nce: noise words for every true word."""
-    noise_draws: NoiseDraws = NoiseDraws.PER_WINDOW
-    """per_window: all pairs of a window share their noise words; per_pair: each draws its own, as word2vec does, and takes much longer."""
+    noise_draws: NoiseDraws = NoiseDraws.PER_BATCH
+    """per_batch: 8 windows, 64 apart, share noise words; per_window: each draws its own; per_pair: each pair, as in word2vec."""
     noise: NoiseWords = NoiseWords.UNIGRAM
     """unigram: noise words are drawn in proportion to count ** noise_power; log_uniform: by their rank alone."""
     noise_power: Annotated[float, Field(ge=0, le=2)] = 0.75

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernels.vectors import row_floats
-from pipeline.choices import Format, Loss, NoiseDraws, TrainMode, WindowKind
+from pipeline.choices import Format, Loss, TrainMode, WindowKind
 from pipeline.configuration import Configuration
 from pipeline.errors import ConfigurationError
 from pipeline.matrices import ppmi
@@ -162,7 +162,7 @@ class _Sizes:
         if train.loss is Loss.FULL_SOFTMAX:
             return flops(int(self.n_centres), int(self.n_words), train.dimensions) / (SOFTMAX_FLOPS * self.n_threads)
         n_outputs = math.log2(self.n_words) if train.loss is Loss.HIERARCHICAL_SOFTMAX else train.negatives + 1
-        work = centre_work(train, n_outputs, self.n_contexts) * (3 if train.noise_draws is NoiseDraws.PER_PAIR else 1)
+        work = centre_work(train, n_outputs, self.n_contexts)
         return self.n_centres * work * NS_A_PRODUCT * 1e-9 / self.n_threads
 
     def _glove_seconds(self) -> float:

@@ -125,7 +125,7 @@ def _trainer(job: Job[Train], task: Task, files: list[PairFile]) -> Trainer:
         return FullSoftmax(task.model(), settings.cbow_hidden if settings.model is Model.CBOW else None, files, n_threads)
     reproducible = settings.mode is TrainMode.REPRODUCIBLE
     client = job.workers.cluster_client() if reproducible and settings.shards > 1 else None
-    return Cluster(client, task) if client else Threads(task.model(), task.schedule() if reproducible else None, files, n_threads)
+    return Cluster(client, task) if client else Threads(task.model(), task.schedule(), files, n_threads, shared=not reproducible)
 
 
 def _train(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zero: float) -> tuple[Position, tuple[Matrix, Matrix]]:
@@ -142,7 +142,7 @@ def _train(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
 
 
 def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zero: float, interruption: Interruption) -> Position:
-    blocks = list(cut_blocks(files, trainer.block_centres))
+    blocks = list(cut_blocks(files, trainer.round_centres, trainer.cycle_rounds))
     progress = Progress(job.step, sum(file.n_centres for file in files), "centres")
     made_by = _making(trainer)
     rates = Rates(job.settings.start_rate, job.settings.min_learning_rate, progress.n_total)
@@ -167,16 +167,16 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
         figures = {"loss": position.rounds[-1].loss_sum / max(1, position.rounds[-1].pairs), "learning_rate": rate}
         progress.advance(block.last - block.first, (block.last - block.first) * words_a_centre, figures)
         asked = interruption.asked  # looked at once: it may come any time
-        if asked or job.checkpoints.due:
+        if block.ends_cycle and (asked or job.checkpoints.due):
             job.checkpoints.try_write(position.n_blocks, asdict(position), made_by, trainer.save)
-        if asked:
-            raise KeyboardInterrupt
+            if asked:
+                raise KeyboardInterrupt
     return position
 
 
 def _making(trainer: Trainer) -> dict[str, Any]:
     """What a checkpoint must have been made by to be gone on from: the same rounding, and blocks of the same size."""
-    return {"stage_version": TRAIN.version, "block_centres": trainer.block_centres, **computing()}
+    return {"stage_version": TRAIN.version, "round_centres": trainer.round_centres, "cycle_rounds": trainer.cycle_rounds, **computing()}
 
 
 def _watch(job: Job[Train], tallies: npt.NDArray[np.float64], position: Position, loss_at_zero: float) -> None:

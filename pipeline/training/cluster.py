@@ -62,9 +62,14 @@ class Cluster:
         self._exchange_bytes: list[int] = []
 
     @property
-    def block_centres(self) -> int:
-        """Centres after which the model is whole, at most."""
-        return self.schedule.block_centres
+    def round_centres(self) -> int:
+        """Centres in a round, of all workers together."""
+        return self.schedule.round_centres
+
+    @property
+    def cycle_rounds(self) -> int:
+        """Rounds after which the model is whole, at most."""
+        return self.schedule.cycle_rounds
 
     @property
     def measures(self) -> dict[str, float]:

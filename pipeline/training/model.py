@@ -10,7 +10,7 @@ import numpy.typing as npt
 from kernels.alias import build_alias
 from kernels.block import block_kernel
 from kernels.draws import Purpose, derive_key
-from kernels.noise import Noise
+from kernels.noise import USES, Noise
 from kernels.text import Rates
 from kernels.trainer import MOVE_INPUTS, MOVE_OUTPUTS, Kind
 from kernels.tree import Parents, Tree, build_paths, code_lengths, sum_below
@@ -88,7 +88,8 @@ def targets(settings: Train, counts: npt.NDArray[np.int64], parents: Parents | N
     correction = np.zeros(0, np.float32)
     if settings.loss is Loss.NCE:
         correction = np.log(settings.negatives * weights / weights.sum()).astype(np.float32)
-    return Noise(*build_alias(weights), noise_key, correction)
+    uses = USES if settings.noise_draws is NoiseDraws.PER_BATCH else 1
+    return Noise(*build_alias(weights), noise_key, correction, uses)
 
 
 def noise_weights(settings: Train, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -28,11 +28,15 @@ class PairFile:
 
 @dataclass(frozen=True)
 class Block:
-    """Centres first..last-1 of one file: what is trained between two moments in which the model is whole."""
+    """Centres first..last-1 of one file, trained in one go. A cycle of blocks, of one epoch, leads from one whole model to the next."""
 
     file: int
     first: int
     last: int
+    n_rounds_before: int
+    """In its cycle."""
+    ends_cycle: bool
+    """Whether the model is whole after it."""
 
 
 def pair_files(pairs: Artifact) -> list[PairFile]:
@@ -45,11 +49,19 @@ def pair_files(pairs: Artifact) -> list[PairFile]:
     return files
 
 
-def cut_blocks(files: Sequence[PairFile], block_centres: int) -> Iterator[Block]:
-    """Blocks of so many centres; the last of a file is shorter, and an empty file has none."""
+def cut_blocks(files: Sequence[PairFile], round_centres: int, cycle_rounds: int) -> Iterator[Block]:
+    """Blocks of whole rounds, which have so many centres, and so many rounds in a cycle; the last of a file and of an epoch are shorter."""
+    last_files = {file.epoch: number for number, file in enumerate(files) if file.n_centres}.values()
+    n_rounds = 0
     for number, file in enumerate(files):
-        for first in range(0, file.n_centres, block_centres):
-            yield Block(number, first, min(file.n_centres, first + block_centres))
+        first = 0
+        while first < file.n_centres:
+            last = min(file.n_centres, first + (cycle_rounds - n_rounds) * round_centres)
+            n_here = -(-(last - first) // round_centres)
+            ends = n_rounds + n_here == cycle_rounds or (last == file.n_centres and number in last_files)
+            yield Block(number, first, last, n_rounds, ends)
+            n_rounds = 0 if ends else n_rounds + n_here
+            first = last
 
 
 def order_of_appearance(files: Sequence[PairFile], n_words: int) -> npt.NDArray[np.int64]:

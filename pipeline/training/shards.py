@@ -159,18 +159,18 @@ class Shards:
     def train(self, block: Block) -> Trained:
         """Train the part of a block that is due here, and merge after every round."""
         text = self.reader.text(block.file)
-        borders, n_rounds = self.schedule.borders(block.first + int(text.offsets[0]), block.last + int(text.offsets[0]))
-        tallies = np.zeros((n_rounds, self.n_shards, N_TALLIES))
+        borders, due_rows = self.schedule.borders(block, int(text.offsets[0])), self.schedule.due(block)
+        tallies = np.zeros((len(due_rows), self.n_shards, N_TALLIES))
         sent_before = sum(peer.sent_bytes for peer in self.peers.values())
         exchange_s = 0.0
-        for turn, due in enumerate(self.schedule.due(n_rounds)):
+        for turn, due in enumerate(due_rows):
             first = turn * self.schedule.n_shards
             self._train_round(text, borders[first + self.place.first : first + self.place.last + 1], tallies[turn], self.n_threads)
             started = time.perf_counter()
             for piece in range(0, int(due.max()), PIECE):
                 self._merge(piece, due)
             exchange_s += time.perf_counter() - started
-        return Trained(tallies, n_rounds, exchange_s, sum(peer.sent_bytes for peer in self.peers.values()) - sent_before)
+        return Trained(tallies, len(due_rows), exchange_s, sum(peer.sent_bytes for peer in self.peers.values()) - sent_before)
 
     def _train_round(self, text: Text, borders: npt.NDArray[np.int64], tallies: npt.NDArray[np.float64], n_threads: int) -> None:
         plan = Plan(borders, np.zeros((1, 2), np.int64), new_counters(1, self.n_shards), n_threads)

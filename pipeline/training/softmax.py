@@ -26,7 +26,7 @@ from pipeline.training.pair_files import Block, PairFile, PairReader, empty_text
 
 BATCH_CENTRES = 256  # at most
 LARGEST_SCORES = 2**24  # floats that hold the scores of a batch, about
-BLOCK_FLOPS = 4e10  # about a second of one core
+CYCLE_FLOPS = 4e10  # about a second of one core
 MORE_CONTEXTS = 2 * MAX_WINDOW  # of a batch, beside its centres: the words before the first and after the last
 
 
@@ -78,10 +78,15 @@ class FullSoftmax:
         self._train_batch(empty_text(0), 0, 0)  # compiles, or loads what is compiled
 
     @property
-    def block_centres(self) -> int:
-        """Centres after which a checkpoint can be written: whole batches, of about a second at most."""
+    def round_centres(self) -> int:
+        """Centres in a batch."""
+        return self.batch_centres
+
+    @property
+    def cycle_rounds(self) -> int:
+        """Batches after which a checkpoint can be written: about a second at most."""
         cost = flops(self.batch_centres, len(self.model.input), self.model.settings.dimensions)
-        return self.batch_centres * min(1024, max(1, int(BLOCK_FLOPS / cost)))
+        return min(1024, max(1, int(CYCLE_FLOPS / cost)))
 
     @property
     def measures(self) -> dict[str, float]:

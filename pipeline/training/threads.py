@@ -15,26 +15,24 @@ from kernels.merge import Matrix, Replicas
 from kernels.text import Text
 from kernels.trainer import N_TALLIES
 from kernels.vectors import new_vectors
-from pipeline.training.model import Model, kind
+from pipeline.training.model import Model
 from pipeline.training.pair_files import Block, PairFile, PairReader, empty_text
 from pipeline.training.schedule import MergeSchedule
 
 SECONDS_TO_START = 60.0
 SHARED_STRETCH = 2_048  # centres that a thread takes at a time from a shared model's block
-PATH_NODES = 15  # of a common word in hierarchical softmax, about
-SHARED_BLOCK = 256 * SHARED_STRETCH  # centres in a block, fewer where a centre takes longer
 
 
 class Threads:
     """A model and the threads that train it. Use it in `with`."""
 
-    def __init__(self, model: Model, schedule: MergeSchedule | None, files: Sequence[PairFile], n_threads: int) -> None:
-        """Without a schedule the threads share the model without locks: with more than one, results depend on their timing."""
-        self.model, self.schedule = model, schedule
+    def __init__(self, model: Model, schedule: MergeSchedule, files: Sequence[PairFile], n_threads: int, *, shared: bool = False) -> None:
+        """Shared, the threads change the model without locks: with more than one, results depend on their timing."""
+        self.model, self.schedule, self.shared = model, schedule, shared
         n_words = len(model.input)
-        n_replicas = schedule.n_shards if schedule and schedule.n_shards > 1 else 0
+        n_replicas = schedule.n_shards if schedule.n_shards > 1 and not shared else 0
         self.kernel = model.kernel(n_replicas)
-        if schedule and n_replicas:
+        if n_replicas:
             shape = (n_replicas, *model.input.shape)
             self.replicas = Replicas(
                 new_vectors(n_replicas * n_words, model.settings.dimensions).reshape(shape),
@@ -48,7 +46,7 @@ class Threads:
             self.replicas = Replicas(model.input[None], model.output[None], model.input, model.output, one)
         self._copy_to_replicas()
         # More threads than shards would find nothing to do; one shard is trained in order by one.
-        self.n_threads = min(n_threads, schedule.n_shards) if schedule else n_threads
+        self.n_threads = n_threads if shared else min(n_threads, schedule.n_shards)
         self._pool = ThreadPoolExecutor(self.n_threads)
         # All threads begin now: a block whose last thread could not begin would wait for it for ever.
         everyone = Barrier(self.n_threads)
@@ -59,13 +57,14 @@ class Threads:
         self._reader = PairReader(files)
 
     @property
-    def block_centres(self) -> int:
-        """Centres after which the model is whole, at most."""
-        if self.schedule:
-            return self.schedule.block_centres
-        settings = self.model.settings
-        n_outputs = (kind(settings).n_negatives or PATH_NODES) + 1
-        return max(SHARED_STRETCH, SHARED_BLOCK * 6 * 100 // (n_outputs * settings.dimensions))
+    def round_centres(self) -> int:
+        """Centres in a round, of all threads together."""
+        return self.schedule.round_centres
+
+    @property
+    def cycle_rounds(self) -> int:
+        """Rounds after which the model is whole, at most; a shared model always is."""
+        return self.schedule.cycle_rounds
 
     def save(self, directory: Path) -> None:
         """Write the model, which is whole between two blocks."""
@@ -99,8 +98,12 @@ class Threads:
             When a file of pairs is damaged.
         """
         text = self._reader.text(block.file)
-        borders, n_rounds = self._borders(block.first + int(text.offsets[0]), block.last + int(text.offsets[0]))
-        due = self.schedule.due(n_rounds) if self.schedule else np.zeros((1, 2), np.int64)
+        start = int(text.offsets[0])
+        if self.shared:
+            borders = np.append(np.arange(start + block.first, start + block.last, SHARED_STRETCH), start + block.last)
+            due = np.zeros((1, 2), np.int64)
+        else:
+            borders, due = self.schedule.borders(block, start), self.schedule.due(block)
         total: npt.NDArray[np.float64] = self._run(text, borders, due, self.n_threads).sum(axis=0)
         return total
 
@@ -115,12 +118,6 @@ class Threads:
         for thread in threads:
             thread.result()
         return tallies
-
-    def _borders(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], int]:
-        """Where the stretches of a block begin and end, and in how many rounds they are trained."""
-        if self.schedule:
-            return self.schedule.borders(first, last)
-        return np.append(np.arange(first, last, SHARED_STRETCH), last), 1
 
     def __enter__(self) -> Self:
         return self

@@ -12,11 +12,15 @@ from pipeline.training.pair_files import Block
 
 
 class Trainer(Protocol):
-    """A model in training, in a `with`. Between two blocks the model is whole."""
+    """A model in training, in a `with`. It is whole between two cycles of blocks; only then it may be saved."""
 
     @property
-    def block_centres(self) -> int:
-        """Centres in a block, at most."""
+    def round_centres(self) -> int:
+        """Centres in a round, of which a block has whole ones."""
+
+    @property
+    def cycle_rounds(self) -> int:
+        """Rounds after which the model is whole, at most."""
 
     @property
     def measures(self) -> dict[str, float]:

@@ -382,9 +382,12 @@ def test_case__is_worth_testing():
     """The default case has repeated contexts, noise equal to the centre, windows of odd and even size, and rates that differ."""
     case = Case()
     tokens, _, radius, base = case.text()
-    threshold, other, key, _ = case.targets()
-    draws = [reference.draw_noise(int(key), (base + i) * 5, 5, threshold, other) for i in range(len(tokens))]
+    threshold, other, key, _, uses = case.targets()
+    sets = [(base + i) // (64 * uses) * 64 + (base + i) % 64 for i in range(len(tokens))]
+    draws = [reference.draw_noise(int(key), number * 5, 5, threshold, other) for number in sets]
     assert key == NOISE_KEY
+    assert uses > 1
+    assert max(map(sets.count, sets)) == uses
     assert sum(int(tokens[i]) in noise for i, noise in enumerate(draws)) > 10
     assert sum(len(set(noise)) < 5 for noise in draws) > 10
     assert len(set(radius.tolist())) == 6

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 Text = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8], int]  # tokens, offsets, radius, global number of tokens[0]
-Noise = tuple[NDArray[np.uint32], NDArray[np.int32], int, NDArray[np.float32]]  # alias table, key, correction of each word
+Noise = tuple[NDArray[np.uint32], NDArray[np.int32], int, NDArray[np.float32], int]  # alias table, key, correction of each word, uses
 Part = list[tuple[int, float, float]]
 Path = list[tuple[int, float]]  # nodes from the root, and which branch is taken
 MASK = (1 << 64) - 1
@@ -139,20 +139,22 @@ def train(
 ) -> tuple[float, int, int]:
     """The centres first..last-1 in order, both matrices in place; loss, examples and centres.
 
-    Targets are noise, or the paths of all words. Draw k of global centre n is number n K + k; with noise of its own for every pair, that of
-    context c is number (n 128 + c) K + k, and the pairs of a centre are trained one after the other.
+    Targets are noise, or the paths of all words. Draw k of set m of noise words is number m K + k. Batches of 64 U windows have 64 sets,
+    each for U windows that are 64 apart: with U 1, window n has set n. With noise of its own for every pair, context c of centre n has set
+    n 128 + c, and the pairs of a centre are trained one after the other.
     """
     tokens, _, _, base = text
     loss, n_examples = 0.0, 0
     for i in range(first, last):
         n, contexts, centre = base + i, window(text, i), int(tokens[i])
         rate = learning_rate(*rates, n)
-        examples = [([context], (n * 128 + c)) for c, context in enumerate(contexts)] if kind.per_pair else [(contexts, n)]
-        for part_of_window, number in examples if contexts else []:
+        examples = [([context], (n * 128 + c)) for c, context in enumerate(contexts)] if kind.per_pair else [(contexts, None)]
+        for part_of_window, own in examples if contexts else []:
             if isinstance(targets, list):
                 parts = path_parts(targets[centre])
             else:
-                threshold, other, key, correction = targets
+                threshold, other, key, correction, uses = targets
+                number = n // (64 * uses) * 64 + n % 64 if own is None else own
                 words = draw_noise(int(key), number * kind.n_negatives, kind.n_negatives, threshold, other)
                 parts = [noise_part(centre, words, correction if kind.corrected else None)]
             loss += train_window(inputs, outputs, part_of_window, parts, rate, kind)

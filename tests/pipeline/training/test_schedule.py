@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kernels.merge import INPUT, OUTPUT
 from pipeline.choices import NoiseDraws
 from pipeline.configuration import Train
-from pipeline.training.schedule import BLOCK_WORK, MAX_PERIOD, ROUND, merge_schedule
+from pipeline.training.pair_files import Block
+from pipeline.training.schedule import CYCLE_WORK, MAX_CYCLE, PAIR_WORK, ROUND, merge_schedule
 
 COUNTS = st.lists(st.integers(1, 10**7), min_size=1, max_size=60).map(lambda counts: np.sort(counts)[::-1].astype(np.float64))
 SHARDS = st.integers(1, 64)
@@ -41,7 +42,7 @@ def zipf(n_words):
 @settings(max_examples=200)
 @given(COUNTS, SHARDS, st.integers(1, 64), st.floats(1, 128), st.booleans())
 def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, n_negatives, n_contexts, per_pair):
-    """Powers of two that do not fall: at most 64 by others in a period, unless it is 1; more in two, unless these are too long a block."""
+    """Powers of two that do not fall: at most 64 by others in a period, unless it is 1; more in two, unless these are too long a cycle."""
     bound = bound_of(n_shards)
     schedule = schedule_of(counts, n_shards, n_negatives=n_negatives, n_contexts=n_contexts, per_pair=per_pair)
     for matrix, updates in zip((INPUT, OUTPUT), updates_of(counts, n_negatives, n_contexts, per_pair), strict=True):
@@ -49,10 +50,11 @@ def test_merge_schedule__merges_as_seldom_as_its_bound_allows(counts, n_shards, 
         assert period.dtype == np.int64
         assert set(period.tolist()) <= {2**i for i in range(11)}
         assert period.min() >= 1
-        assert period.max() <= MAX_PERIOD
+        assert period.max() <= schedule.cycle_rounds
         assert (np.diff(period) >= 0).all()
         assert (updates[period > 1] * period[period > 1] <= bound * (1 + 1e-9)).all()
-        too_long = (2 * period > MAX_PERIOD) | (2 * period * (1 + n_negatives) * n_contexts > BLOCK_WORK * (1 - 1e-9))
+        work = (1 + n_negatives) * n_contexts * (PAIR_WORK if per_pair else 1)
+        too_long = (2 * period > MAX_CYCLE) | (2 * period * work > CYCLE_WORK * (1 - 1e-9))
         assert ((updates * 2 * period > bound * (1 - 1e-9)) | too_long).all()
 
 
@@ -68,26 +70,27 @@ def test_merge_schedule__keeps_its_bound_where_rows_behind_are_met_more_often(me
 
 
 @settings(max_examples=100)
-@given(COUNTS, SHARDS, st.integers(1, 300))
-def test_due__is_the_prefix_of_rows_whose_period_divides_the_round(counts, n_shards, n_rounds):
+@given(COUNTS, SHARDS, st.integers(1, 300), st.integers(0, 300), st.booleans(), st.integers(1, ROUND))
+def test_due__is_the_prefix_of_rows_whose_period_divides_the_round(counts, n_shards, n_rounds, n_before, ends_cycle, n_in_last):
     schedule = schedule_of(counts, n_shards)
-    due = schedule.due(n_rounds)
+    due = schedule.due(Block(0, 5, 5 + (n_rounds - 1) * schedule.round_centres + n_in_last, n_before, ends_cycle))
     assert due.shape == (n_rounds, 2)
     assert due.dtype == np.int64
-    for turn in range(1, n_rounds + 1):
+    for turn in range(n_rounds):
         for matrix in (INPUT, OUTPUT):
-            rows = [turn == n_rounds or turn % period == 0 for period in schedule.period[matrix].tolist()]
+            everything = ends_cycle and turn == n_rounds - 1
+            rows = [everything or (n_before + turn + 1) % period == 0 for period in schedule.period[matrix].tolist()]
             wanted = sum(rows)
             assert all(rows[:wanted])
-            assert due[turn - 1, matrix] == wanted
+            assert due[turn, matrix] == wanted
 
 
 def test_due__merges_every_row_once_in_each_of_its_periods():
     schedule = schedule_of(zipf(70_000), 4)
-    due = schedule.due(schedule.n_rounds)
+    due = schedule.due(Block(0, 0, schedule.cycle_rounds * schedule.round_centres, 0, ends_cycle=True))
     for matrix in (INPUT, OUTPUT):
         for row in (0, 1, 10, 100, 1_000, 10_000, 69_999):
-            assert (due[:, matrix] > row).sum() == schedule.n_rounds // schedule.period[matrix, row]
+            assert (due[:, matrix] > row).sum() == schedule.cycle_rounds // schedule.period[matrix, row]
 
 
 @settings(max_examples=200)
@@ -117,16 +120,30 @@ def test_scale__of_one_shard_is_one(counts):
 
 
 @given(COUNTS, SHARDS)
-def test_merge_schedule__makes_blocks_of_whole_rounds(counts, n_shards):
+def test_merge_schedule__divides_rounds_among_the_shards(counts, n_shards):
     schedule = schedule_of(counts, n_shards)
-    assert schedule.n_rounds == schedule.period.max()
+    assert schedule.period.max() <= schedule.cycle_rounds
     assert 0 <= schedule.stretch * n_shards - ROUND < n_shards
-    assert schedule.block_centres == schedule.n_rounds * schedule.stretch * n_shards
+    assert schedule.round_centres == schedule.stretch * n_shards
+
+
+@given(SHARDS, st.integers(1, 5 * ROUND), st.integers(0, 9), st.integers(0, 9))
+def test_borders__cut_a_block_into_stretches_of_all_shards(n_shards, n_centres, first, start):
+    schedule = schedule_of(np.ones(3), n_shards)
+    block = Block(0, first, first + n_centres, 0, ends_cycle=False)
+    borders = schedule.borders(block, start)
+    assert len(borders) == len(schedule.due(block)) * n_shards + 1
+    assert (borders[0], borders[-1]) == (start + first, start + first + n_centres)
+    lengths = np.diff(borders)
+    n_whole = n_centres // schedule.stretch
+    assert (lengths[:n_whole] == schedule.stretch).all()
+    assert not lengths[n_whole + 1 :].any()
 
 
 def test_merge_schedule__counts_terms_so_that_who_draws_noise_does_not_matter():
     shared, own = (schedule_of(zipf(70_000), 4, per_pair=per_pair) for per_pair in (False, True))
     assert np.array_equal(shared.period, own.period)
+    assert np.array_equal(shared.scale, own.scale)
 
 
 def test_merge_schedule__merges_more_often_at_a_higher_learning_rate():
@@ -136,9 +153,11 @@ def test_merge_schedule__merges_more_often_at_a_higher_learning_rate():
     assert (high[:, 1_000:10_000] < usual[:, 1_000:10_000]).any()
 
 
-def test_merge_schedule__makes_shorter_blocks_where_a_centre_takes_longer():
-    rounds = [schedule_of(zipf(70_000), 4, n_dimensions=d, n_negatives=k).n_rounds for d, k in ((100, 5), (300, 5), (300, 20), (1024, 64))]
-    assert rounds == [1024, 512, 128, 8]
+def test_merge_schedule__makes_shorter_cycles_where_a_centre_takes_longer():
+    cases = ((100, 5), (300, 5), (300, 20), (1024, 64))
+    for per_pair, wanted in ((False, [1024, 512, 128, 8]), (True, [512, 128, 32, 4])):
+        schedules = [schedule_of(zipf(70_000), 4, n_dimensions=d, n_negatives=k, per_pair=per_pair) for d, k in cases]
+        assert [schedule.cycle_rounds for schedule in schedules] == wanted
 
 
 def test_merge_schedule__merges_cbow_more_seldom_for_it_moves_its_rows_less() -> None:
@@ -155,5 +174,5 @@ def test_merge_schedule__merges_cbow_more_seldom_for_it_moves_its_rows_less() ->
 
 def test_merge_schedule__merges_words_seldom_that_are_never_seen():
     schedule = merge_schedule(np.array([1.0, 0.0]), np.array([1.0, 0.0]), Train(dimensions=1), 6.0)
-    assert schedule.period.tolist() == [[1, MAX_PERIOD]] * 2
+    assert schedule.period.tolist() == [[1, MAX_CYCLE]] * 2
     assert (schedule.scale[:, 1] == 1).all()

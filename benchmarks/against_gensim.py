@@ -10,7 +10,6 @@ same bytes with one thread. Reported are medians over seeds, and ratios within e
 """
 
 import argparse
-import contextlib
 import json
 import lzma
 import os
@@ -27,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 
+from benchmarks.memory import watch_memory
 from pipeline.choices import AnalogyMethod, TrainMode
 from pipeline.configuration import Train
 from pipeline.environment import environment
@@ -116,24 +115,6 @@ def run_ours(
         "tokens_sha256": digest_of_tokens(store, steps["tokenize"]["keys"]),
         **scores(read_vectors(train.path(VECTORS_FILE))),
     }
-
-
-def watch_memory(pid: int, peak: list[int]) -> None:
-    """Keep the largest sum of the resident set sizes of a process and its descendants.
-
-    Shared pages count once for each. Proportional sizes would be exact, but reading them stops the process that is measured. Looking for
-    descendants takes 20 ms of a core, so that is done seldom.
-    """
-    family, looked_s = [], 0.0
-    while psutil.pid_exists(pid):
-        total = 0
-        with contextlib.suppress(psutil.Error):
-            if time.monotonic() - looked_s > 2.0:
-                looked_s = time.monotonic()
-                family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-            total = sum(process.memory_info().rss for process in family)
-        peak[0] = max(peak[0], total)
-        time.sleep(0.2)
 
 
 def digest_of_tokens(store: Path, keys: list[str]) -> str:

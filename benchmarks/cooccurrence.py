@@ -10,7 +10,6 @@ equals a count by shifted arrays, the rows of some words equal a count by their 
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.against_gensim import ROOT, plain_text
+from benchmarks.memory import peak_mb
 from kernels.cooccurrence import GRID, Cells, count_rows, distance_units, drop_words, index_words, partition_cells
 from pipeline.building import build_artifact
 from pipeline.configuration import Cluster, Cooccurrence
@@ -94,7 +94,7 @@ def build_timed(scratch: Path, threads: int) -> dict[str, Any]:
     sample = vocabulary_run(scratch / "sample.txt", scratch / "store")
     with Timed(threads) as workers:
         build(sample, scratch / "warm", workers)
-        before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        before_mb = peak_mb()
         workers.seconds.clear()
         shutil.rmtree(scratch / "built", ignore_errors=True)
         started, started_cpu = time.perf_counter(), time.process_time()
@@ -106,7 +106,7 @@ def build_timed(scratch: Path, threads: int) -> dict[str, Any]:
         "counting_s": workers.seconds[0],
         "merging_s": workers.seconds[1],
         "cpu_s": cpu_s,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "peak_mb": peak_mb(),
         "before_mb": before_mb,
         "load": os.getloadavg()[0],  # more than the threads: others were at work, and only processor times tell something
         "tokens": artifact.manifest.measures["tokens"],

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.against_gensim import ROOT, scores, watch_memory
+from benchmarks.against_gensim import ROOT, scores
+from benchmarks.memory import watch_memory
 from pipeline.environment import environment
 from pipeline.storage.schemas import VECTORS_FILE
 from pipeline.storage.store import CHECKPOINTS, Store
@@ -162,7 +163,8 @@ def main() -> None:
     started = time.perf_counter()
     wide = {"train__dimensions": 300, "pairs__epochs": 8}
     cases: dict[str, dict[str, Any]] = {
-        "noise a window": {},
+        "noise a batch": {},
+        "noise a window": {"train__noise_draws": "per_window"},
         "noise a pair": {"train__noise_draws": "per_pair"},
         "a checkpoint every second": {"cluster__checkpoint_s": 1},
         "300 dimensions, 8 shards": wide | {"train__shards": 8},

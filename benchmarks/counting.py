@@ -9,8 +9,8 @@ of tokens when they are joined are those of gensim, and all builds gave the same
 
 import argparse
 import json
+import operator
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.against_gensim import ROOT, gensim_python, plain_text
+from benchmarks.memory import peak_mb
 from pipeline.configuration_file import parse_configuration
 from pipeline.environment import environment
 from pipeline.run import Run
@@ -33,6 +34,7 @@ from pipeline.workers import DaskWorkers
 SAMPLE_LINES = 300
 STEPS = ("tokenize", "phrases-1", "vocabulary", "vocabulary of plain text")
 # What is compared: parts of gensim's time, and our steps. The step of phrases counts, scores, joins and writes.
+KINDS = ("elapsed_s", "cpu_s")
 CASES = {
     "text to counted words": (("tokenize", "vocabulary"), ("tokenize", "vocabulary of plain text")),
     "phrases, counted": (("phrases",), ("phrases-1",)),
@@ -63,9 +65,9 @@ def walk(text: Path, store: Path, threads: int, counting_mb: float, connectors: 
 def build_timed(scratch: Path, threads: int, counting_mb: float, connectors: bool) -> dict[str, Any]:
     """Build once in this process, a sample first, which loads the kernels and Dask."""
     walk(scratch / "sample.txt", scratch / "warm", threads, counting_mb, connectors, phrases=True)
-    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    before_mb = peak_mb()
     run, cpu_s = walk(scratch / "corpus.txt", scratch / "built", threads, counting_mb, connectors, phrases=True)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    after_mb = peak_mb()
     plain, plain_cpu_s = walk(scratch / "corpus.txt", scratch / "built", threads, counting_mb, connectors, phrases=False)
     elapsed = {record.step: record.elapsed_s for record in run.records}
     elapsed["vocabulary of plain text"] = next(record.elapsed_s for record in plain.records if record.step == "vocabulary")
@@ -83,7 +85,7 @@ def build_timed(scratch: Path, threads: int, counting_mb: float, connectors: boo
         "elapsed_s": {name: elapsed[name] for name in STEPS},
         "cpu_s": {name: cpu_s[name] for name in STEPS},
         "before_mb": before_mb,
-        "peak_mb": peak_mb,
+        "peak_mb": after_mb,
         "load": os.getloadavg()[0],  # more than the threads: others were at work
         "n_joined": run.made["phrases-1"][0].manifest.measures["tokens"],
         "digests": [artifact.manifest.digest for step in ("phrases-1", "vocabulary") for artifact in run.made[step]],
@@ -98,31 +100,33 @@ def build(scratch: Path, *arguments: object) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(scratch: Path, theirs: dict[str, Any], ours: list[dict[str, Any]]) -> None:
+def compare(scratch: Path, theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> None:
     """Stop unless both sides counted the same."""
     found, expected = (json.loads((scratch / name).read_text()) for name in ("ours.json", "counted.json"))
     if found != expected:
         raise SystemExit("words, phrases or scores differ from gensim's")
-    if {run["n_joined"] for run in ours} != {theirs["n_joined"]} or len({str(run["digests"]) for run in ours}) != 1:
+    if {run["n_joined"] for run in ours} != {run["n_joined"] for run in theirs} or len({str(run["digests"]) for run in ours}) != 1:
         raise SystemExit("the joined texts differ")
 
 
-def figures(runs: list[dict[str, Any]], theirs: dict[str, Any], text_bytes: int) -> dict[str, Any]:
-    """Medians of times, ratios to gensim's by the clock and by the work of cores, which a busy machine changes less, and MB a second."""
+def figures(runs: list[dict[str, Any]], theirs: list[dict[str, Any]], text_bytes: int) -> dict[str, Any]:
+    """Medians of times and MB a second, and of the ratios to gensim's within each turn: by the clock, and by the work of cores, which a
+    busy machine changes less.
+    """
     found: dict[str, Any] = {}
     for name, (of_gensim, of_ours) in CASES.items():
-        gensim_s, gensim_cpu_s = (sum(theirs[kind][part] for part in of_gensim) for kind in ("elapsed_s", "cpu_s"))
-        case: dict[str, Any] = {"gensim_s": round(gensim_s, 2)}
+        gensim = {kind: [sum(run[kind][part] for part in of_gensim) for run in theirs] for kind in KINDS}
+        case: dict[str, Any] = {"gensim_s": round(statistics.median(gensim["elapsed_s"]), 2)}
         for threads in (1, 2):
-            seconds, cpu_s = (
-                statistics.median(sum(run[kind][step] for step in of_ours) for run in runs if run["threads"] == threads)
-                for kind in ("elapsed_s", "cpu_s")
-            )
+            these = [run for run in runs if run["threads"] == threads]
+            ours = {kind: [sum(run[kind][step] for step in of_ours) for run in these] for kind in KINDS}
+            ratios = {kind: statistics.median(map(operator.truediv, gensim[kind], ours[kind])) for kind in KINDS}
+            seconds = statistics.median(ours["elapsed_s"])
             case[str(threads)] = {
                 "elapsed_s": round(seconds, 3),
-                "cpu_s": round(cpu_s, 3),
-                "to_gensim": round(gensim_s / seconds, 2),
-                "cpu_to_gensim": round(gensim_cpu_s / cpu_s, 2),
+                "cpu_s": round(statistics.median(ours["cpu_s"]), 3),
+                "to_gensim": round(ratios["elapsed_s"], 2),
+                "cpu_to_gensim": round(ratios["cpu_s"], 2),
                 "mb_per_s": round(text_bytes / 1e6 / seconds, 1),
             }
         case["one thread to two"] = round(case["1"]["elapsed_s"] / case["2"]["elapsed_s"], 2)
@@ -175,8 +179,11 @@ def main() -> None:
     for name, connectors in (("plain", False), ("english connector words", True)):
         option = ["--connectors"] * connectors
         command = [str(gensim_python()), str(side), str(text), str(scratch), *option]
-        theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
-        runs = [build(scratch, threads, 512, connectors) for _ in range(settings.turns) for threads in (1, 2)]
+        theirs, runs = [], []
+        for _ in range(settings.turns):
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            theirs.append(json.loads(done.stdout.splitlines()[-1]))
+            runs += [build(scratch, threads, 512, connectors) for threads in (1, 2)]
         runs_in_little = [build(scratch, 2, 32, connectors)]
         compare(scratch, theirs, [*runs, *runs_in_little])
         result[name] = {

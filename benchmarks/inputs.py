@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.against_gensim import ROOT, plain_text
+from benchmarks.memory import peak_mb
 from pipeline.choices import Broken, Format
 from pipeline.configuration import Configuration
 from pipeline.configuration_file import parse_configuration
@@ -137,11 +138,6 @@ def reading(text: Path, scratch: Path) -> dict[str, Any]:
             raise SystemExit(f"{name} gave other text")
         found[f"{name}, checked" if checked else name] = round(n_bytes / 1e6 / statistics.median(times), 1)
     return found
-
-
-def peak_mb() -> float:
-    """The most memory that this process has had. (getrusage's figure begins with what the parent had.)"""
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
 
 def line_memory(megabytes: float, longest_mb: float, scratch: Path) -> float:

@@ -116,16 +116,17 @@ def _others(cooccurrence: dict[str, Any], glove: dict[str, Any], softmax: dict[s
 def _costs(figures: dict[str, Any]) -> list[str]:
     """Compiling, memory, checkpoints, and noise drawn for every pair."""
     runs, compiling = figures["runs"], figures["compiling"]
-    window, pair = runs["noise a window"], runs["noise a pair"]
+    batch, window, pair = (runs[f"noise a {shared_by}"] for shared_by in ("batch", "window", "pair"))
     off = max(abs(run["projected_to_measured"] - 1) for run in runs.values())
     lines = [
         "Compiling takes "
         f"{compiling['5 negatives']['cold_s']:.0f} s for 5 negatives, {compiling['64 negatives']['cold_s']:.0f} s for 64, once.",
         "Noise drawn for every pair, as in word2vec, trains "
-        f"{pair['words_per_s'] / 1e6:.2f} M words/s instead of {window['words_per_s'] / 1e6:.2f} M",
-        f"on the sample, analogies {pair['analogies']:.1%} and {window['analogies']:.1%}. A checkpoint every second takes "
+        f"{pair['words_per_s'] / 1e6:.1f} M words/s on the sample, drawn for every window {window['words_per_s'] / 1e6:.1f} M,",
+        f"and for a batch of windows {batch['words_per_s'] / 1e6:.1f} M; analogies {pair['analogies']:.1%}, {window['analogies']:.1%} and "
+        f"{batch['analogies']:.1%}. A checkpoint every second takes "
         f"{runs['a checkpoint every second']['checkpoints_share']:.1%} of the time. Memory while training, all processes together, is",
-        f"projected by `plan` within {off:.0%} in {len(runs)} cases.",
+        f"projected by `plan` within {off:.1%} in {len(runs)} cases.",
     ]
     large = runs.get("3 million words by 300, shared")
     if large:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pipeline.choices import Broken
+from pipeline.choices import Broken, Format
 from pipeline.configuration import Configuration, Corpus
 from pipeline.corpus import Observed
 from pipeline.errors import InputError
@@ -87,10 +87,9 @@ def _refuse(corpus: Corpus, tokenized: Sequence[tuple[SourceShard, Artifact, int
         by_file[shard.location] += n_broken
     n, ((worst, n_worst),) = by_file.total(), by_file.most_common(1)
     is_lost = of_all.endswith("disk")
-    shard, defect = _example(
-        [(shard, artifact) for shard, artifact, n_broken in tokenized if shard.location == worst and n_broken],
-        (Reason.TRUNCATED, Reason.DAMAGED) if is_lost else tuple(Reason),
-    )
+    of_worst = [(shard, artifact) for shard, artifact, n_broken in tokenized if shard.location == worst and n_broken]
+    of_archive = is_lost and of_worst[0][0].format is not Format.PARQUET
+    shard, defect = _example(of_worst, (Reason.TRUNCATED, Reason.DAMAGED) if of_archive else tuple(Reason))
     example = defect_error(shard, defect)
     here = "" if n_worst == n else f", {n_worst:,} of them in this file"
     treated = "mended" if corpus.broken is Broken.REPLACE and defect.kept else "left out"

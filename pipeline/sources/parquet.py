@@ -76,6 +76,7 @@ def parquet_texts(shard: SourceShard, account: Account, longest: int) -> Iterato
         n_rows = sum(table.metadata.row_group(group).num_rows for group in groups)
         if wrong := _wrong_column(table.schema_arrow, shard.column):
             account.report(Defect(wrong.reason, 0, 0, n_rows, 0, wrong.got))
+            account.lose(wrong.reason, shard.n_bytes)
             return
         first_row = 0
         for group in groups:
@@ -110,8 +111,11 @@ def _group_texts(table: pq.ParquetFile, group: int, first_row: int, column: str,
             raise
         except _ERRORS as error:
             if attempt + 1 == _ATTEMPTS:
-                row, n_rows = first_row + n_read, table.metadata.row_group(group).num_rows
-                account.report(Defect(Reason.DAMAGED, row, row, n_rows - n_read, 0, str(error)))
+                row, metadata = first_row + n_read, table.metadata.row_group(group)
+                n_lost = metadata.num_rows - n_read
+                n_bytes = sum(metadata.column(i).total_compressed_size for i in range(metadata.num_columns))
+                account.report(Defect(Reason.DAMAGED, row, row, n_lost, 0, str(error)))
+                account.lose(Reason.DAMAGED, n_bytes * n_lost // max(1, metadata.num_rows))  # its rows' part of the group
 
 
 def _group_begins(metadata: Any) -> list[int]:

@@ -154,5 +154,19 @@ def test_window__is_right_for_a_processor_without_avx_and_fma(tmp_path):
         "    code = ''.join(window_kernel(n_outputs, 4, 0).inspect_asm().values())\n"
         "    assert 'mulps' in code and 'vfmadd' not in code and 'ymm' not in code and 'fmaf' not in code\n"
     )
-    forced = {"CORPUS2VEC_SIMD_WIDTH": "4", "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    run_without_avx(program, tmp_path)
+
+
+def test_training__is_right_for_a_processor_without_avx_and_fma(tmp_path):
+    """Draws, blocks, merges and exchange, against their references."""
+    tests = [
+        f"tests/kernels/{name}"
+        for name in ("test_draws.py", "test_merge.py", "test_exchange.py", "test_block.py::test_train_block__equals_the_reference[9-kind0]")
+    ]
+    run_without_avx(f"import pytest, sys; sys.exit(pytest.main(['-p', 'no:cacheprovider', *{tests}]))", tmp_path)
+
+
+def run_without_avx(program, cache):
+    """Run Python that compiles for the first x86-64 processors."""
+    forced = {"CORPUS2VEC_SIMD_WIDTH": "4", "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(cache)}
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | forced)

@@ -15,6 +15,7 @@ from kernels.noise import MAX_NEGATIVES
 from kernels.text import MAX_WINDOW, Rates, Text, learning_rate
 from kernels.trainer import Kind
 from kernels.vectors import fill_initial, new_vectors
+from pipeline.training.model import COMMON_DIMENSIONS
 from tests.kernels.training_cases import CBOW, KINDS, NOISE_KEY, PER_PAIR, SHARED, TREE, Case, expected, noise_of, train, train_centres
 from tests.reference import windows as reference
 
@@ -61,7 +62,7 @@ def test_trainer__nce_without_its_correction_is_negative_sampling_to_the_bit(cbo
     assert_same((*matrices, tallies), train(replace(case, kind=Kind(cbow=cbow))))
 
 
-@pytest.mark.parametrize("n_dimensions", [1, 7, 8, 17, 100, 300])
+@pytest.mark.parametrize("n_dimensions", [1, 7, 8, 17, 100, 300, 1024])
 def test_trainer__equals_the_reference_for_any_dimension(n_dimensions):
     for kind in (SHARED, PER_PAIR, CBOW):
         case = Case(n_dimensions=n_dimensions, kind=kind, start_rate=0.05)
@@ -97,7 +98,13 @@ def test_trainer__equals_the_reference_at_every_simd_width(kind, width, n_dimens
     assert_near(train(case, width=width), expected(case), case)
 
 
-@pytest.mark.parametrize("kind", [Kind(n_dimensions=100), Kind(n_dimensions=300), Kind(cbow=True, n_dimensions=100)])
+def test_trainer__equals_the_reference_when_all_is_at_its_largest():
+    kind = Kind(MAX_NEGATIVES, per_pair=True)
+    case = Case(window=MAX_WINDOW, sentence_lengths=(150,), n_dimensions=1024, start_rate=0.1 / MAX_NEGATIVES, kind=kind)
+    assert_near(train(case), expected(case), case)
+
+
+@pytest.mark.parametrize("kind", [*(Kind(n_dimensions=d) for d in COMMON_DIMENSIONS), Kind(cbow=True, n_dimensions=100)])
 def test_trainer__equals_the_reference_with_a_constant_number_of_dimensions(kind):
     case = Case(n_dimensions=kind.n_dimensions, start_rate=0.05, kind=kind)
     assert_near(train(case), expected(case), case)

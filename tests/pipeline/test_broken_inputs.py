@@ -140,7 +140,9 @@ def test_run__treats_what_is_broken_as_its_policy_says(case: Case, policy: str, 
     lines = [*SOUND, *case.skipped, *(case.mended if policy == "replace" else ())]
     assert Counter(map(tuple, sentences(run))) == Counter(map(tuple, expected_sentences(lines)))
     assert set(quarantined(run)) == ({case.reason} if case.reason else set())
-    checked(run, directory)
+    n_on_disk, n_kept = checked(run, directory).get(("tokenize", "bytes on disk"), (0, 0))
+    gives_nothing = case.reason in (Reason.NO_COLUMN, Reason.NOT_TEXT, Reason.DAMAGED)
+    assert n_kept == (0 if gives_nothing else n_on_disk)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

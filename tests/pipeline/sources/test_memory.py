@@ -10,17 +10,13 @@ import pytest
 from tests.conftest import ROOT
 from tests.pipeline.sources.written import write
 
-# Not getrusage's figure: that one begins with what the parent had.
 PROGRAM = """
 import json, sys
 from pathlib import Path
+from benchmarks.memory import peak_mb
 from pipeline.errors import InputError
 from pipeline.workers import InPlace
 from tests.pipeline.small_runs import configured, walk
-
-def peak_mb():
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 store, warm, *paths = map(Path, sys.argv[1:])
 walk(configured(warm), store, InPlace(), "tokenize")

@@ -1,6 +1,7 @@
 """Training on workers: the bytes of threads in one process, whatever happens to the workers."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,9 +16,10 @@ from distributed import LocalCluster
 from kernels.lanes import WIDTH_VARIABLE, simd_width
 from pipeline.configuration import Cluster as ClusterSection
 from pipeline.errors import StoreError, WorkerError
-from pipeline.events import Event, RunWarned, StepAdvanced, listening
+from pipeline.events import Event, RunWarned, StepAdvanced, StepResumed, listening
 from pipeline.run import Run
 from pipeline.storage.schemas import ROUNDS_FILE, VECTORS_FILE
+from pipeline.storage.store import CHECKPOINTS
 from pipeline.training import cluster as training
 from pipeline.workers import DaskWorkers, InPlace, Workers
 from tests.conftest import ROOT, sample_lines
@@ -153,11 +155,15 @@ def pids_of(workers: DaskWorkers) -> Callable[[], Iterable[int]]:
     return lambda: workers.cluster_client().run(os.getpid).values()
 
 
+def hear_every_block(patch: pytest.MonkeyPatch) -> None:
+    """Every block can be heard and have its checkpoint."""
+    patch.setattr("pipeline.progress.SECONDS_BETWEEN_EVENTS", 0.0)
+    patch.setattr("pipeline.storage.checkpoints.LARGEST_SHARE", 1e9)
+
+
 @pytest.fixture
 def every_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block can be heard and have its checkpoint."""
-    monkeypatch.setattr("pipeline.progress.SECONDS_BETWEEN_EVENTS", 0.0)
-    monkeypatch.setattr("pipeline.storage.checkpoints.LARGEST_SHARE", 1e9)
+    hear_every_block(monkeypatch)
 
 
 @pytest.mark.usefixtures("every_block")
@@ -180,6 +186,39 @@ def test_cluster__begins_again_when_a_worker_is_killed_in_a_block(text: Path, st
     assert run.bytes == expected[4]
     assert len(killer.warnings) == 1
     assert killer.done.count(killer.done[0]) == 2
+
+
+def die_in_training(text: Path, store: Path, n_processes: int) -> None:
+    """Train by so many processes, or by threads, until the fourth block; each has a checkpoint. Then kill this process."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StepAdvanced) and event.step == "train":
+            done.append(event.n_done)
+            if len(done) == 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    done: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        hear_every_block(patch)
+        with DaskWorkers(ClusterSection(processes=n_processes, checkpoint_s=1e-6)) as workers, listening(hear):
+            train(text, store, workers)
+
+
+@pytest.mark.parametrize(("killed", "going_on"), [(2, 2), (2, 0), (0, 2)])
+def test_cluster__goes_on_where_a_killed_run_was_whoever_trained_it(
+    killed: int, going_on: int, text: Path, store: Path, expected: dict
+) -> None:
+    """Processes for processes, threads for processes, and processes for threads."""
+    process = multiprocessing.get_context("spawn").Process(target=die_in_training, args=(text, store, killed))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert list((store / CHECKPOINTS).glob("*/[!.]*"))
+    heard: list[Event] = []
+    with DaskWorkers(ClusterSection(processes=going_on)) as workers, listening(heard.append):
+        run = train(text, store, workers)
+    assert run.bytes == expected[4]
+    assert [event.n_done > 0 for event in heard if isinstance(event, StepResumed)] == [True]
 
 
 @pytest.mark.usefixtures("every_block")

@@ -17,10 +17,9 @@ from pipeline.lineage.promoting.catalogue import called, identity_of, version_na
 from pipeline.lineage.references import Referent, links_of
 from pipeline.lineage.runs import run_records
 from pipeline.quarantine import read_quarantine
-from pipeline.sources.defects import Defect
 from pipeline.storage.artifact import Artifact, Link
 from pipeline.storage.registry import OnUnusable, Registry, Version
-from pipeline.storage.schemas import PHRASES, PHRASES_FILE, QUARANTINE_FILE
+from pipeline.storage.schemas import PHRASES, PHRASES_FILE
 from pipeline.storage.store import RUNS, Store
 from pipeline.storage.tables import read_table
 
@@ -110,7 +109,7 @@ def show_run(store: Store, run: dict[str, Any], console: Console, version: Versi
     """The steps of a run, where everything went, and the scores; of a version by its name. `on_unusable` hears of damaged artifacts."""
     what = f"run {run['id']}, {run['started']}, {run['elapsed_s']:.1f} s, {run['started_by']}"
     console.print(f"{_called(store, run, version, on_unusable)}  {what}", highlight=False, markup=False)
-    steps, tallies, broken = [], [], []
+    steps, tallies = [], []
     scores = [{"set": name, "score": f"{value:.3f}"} for name, value in run["scores"].items()]
     gone = []
     if "found" in run:
@@ -129,7 +128,6 @@ def show_run(store: Store, run: dict[str, Any], console: Console, version: Versi
         gone += [step["step"]] if len(artifacts) < len(step["keys"]) else []
         if step["step"] == "evaluate" and artifacts and artifacts[0].is_here:
             scores = score_rows(artifacts[0])
-        broken += _broken_rows(run["sources"], artifacts) if step["step"] == "tokenize" else []
         totals: dict[str, Counter[str]] = {}
         for tally in (tally for artifact in artifacts for tally in artifact.manifest.tallies):
             totals.setdefault(tally.unit, Counter()).update({"in": tally.n_in, "kept": tally.n_kept, **tally.dropped})
@@ -142,11 +140,11 @@ def show_run(store: Store, run: dict[str, Any], console: Console, version: Versi
     console.print(table_of(steps, right=("artifacts", "size", "result")))
     console.print()
     console.print(table_of(tallies, right=("number",)))
-    if broken:
+    if broken := broken_records(store, run, lambda _: None):
         console.print()
-        console.print(table_of(broken[:BROKEN_ROWS], "Broken records", right=("at", "records", "bytes")))
+        show_broken(broken[:BROKEN_ROWS], console)
         if len(broken) > BROKEN_ROWS:
-            console.print(f"and {len(broken) - BROKEN_ROWS:,} more in the {QUARANTINE_FILE} of its tokenized shards", markup=False)
+            console.print(f"and {len(broken) - BROKEN_ROWS:,} more: corpus2vec show {run['id']} --broken", markup=False)
     if scores:
         console.print()
         console.print(table_of(scores, right=("score", "asked")))
@@ -169,31 +167,42 @@ def _as_used(store: Store, link: Link, on_unusable: OnUnusable) -> Artifact | No
     return found if found and found.manifest.digest == link.digest else None
 
 
-def _place(source: Mapping[str, Any], defect: Defect) -> str:
-    """Where a defect is in its file; of Parquet behind its first shard, where in the shard that starts at a byte."""
-    if source["format"] != Format.PARQUET:
-        return f"{source['start'] + defect.at:,}"
-    return f"row {defect.at:,}" + (f" from byte {source['start']:,} on" if source["start"] else "")
-
-
-def _broken_rows(sources: Sequence[Mapping[str, Any]], artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
+def broken_records(store: Store, run: Mapping[str, Any], on_unusable: OnUnusable) -> list[dict[str, Any]]:
     """The records in quarantine, by file and place: a byte of the file, or of its decompressed text, or a row of a shard of Parquet."""
+    step = next((step for step in run["steps"] if step["step"] == "tokenize"), None)
+    artifacts = [artifact for link in links_of(step) if (artifact := _as_used(store, link, on_unusable))] if step else []
     # When one of them was removed from the store, nobody knows which shard it was. In the shared store are tables that nobody has read.
-    if len(sources) != len(artifacts) or not all(artifact.is_here for artifact in artifacts):
+    if len(run["sources"]) != len(artifacts) or not all(artifact.is_here for artifact in artifacts):
         return []
     return [
         {
             "file": source["path"],
-            "at": _place(source, defect),
-            "records": f"{defect.n_records:,}",
-            "bytes": f"{defect.n_bytes:,}",
+            "at": defect.at if source["format"] == Format.PARQUET else source["start"] + defect.at,
+            "unit": "row" if source["format"] == Format.PARQUET else "byte",
+            "shard": source["start"],
+            "records": defect.n_records,
+            "bytes": defect.n_bytes,
             "broken": defect.reason.value,
             "result": "mended" if defect.kept else "left out",
             "got": defect.got,
         }
-        for source, artifact in zip(sources, artifacts, strict=True)
+        for source, artifact in zip(run["sources"], artifacts, strict=True)
         for defect in read_quarantine(artifact)
     ]
+
+
+def show_broken(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """A table of them."""
+    rows = [{**record, "at": _place(record), "records": f"{record['records']:,}", "bytes": f"{record['bytes']:,}"} for record in records]
+    shown = [{name: value for name, value in row.items() if name not in ("unit", "shard")} for row in rows]
+    console.print(table_of(shown, "Broken records" if shown else "No broken records", right=("at", "records", "bytes")))
+
+
+def _place(record: Mapping[str, Any]) -> str:
+    """Where a broken record is in its file; of Parquet behind its first shard, where in the shard that starts at a byte."""
+    if record["unit"] == "byte":
+        return f"{record['at']:,}"
+    return f"row {record['at']:,}" + (f" from byte {record['shard']:,} on" if record["shard"] else "")
 
 
 def phrase_rows(store: Store, model: Model, count: int) -> list[dict[str, Any]]:

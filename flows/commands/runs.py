@@ -18,7 +18,7 @@ from flows.commands.shared import (
     store_path,
     warn_of_unusable,
 )
-from pipeline.errors import StoreError
+from pipeline.errors import StoreError, UsageError
 
 
 @app.command
@@ -51,23 +51,33 @@ def show(
         str, Parameter(help="A model's name, a version (NAME@2), a run, or the beginning of a key; without one, all runs.")
     ] = "",
     *,
+    broken: Annotated[bool, Parameter(negative="")] = False,
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
     """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went.
 
+    With --broken, only what of its corpus could not be read: every such record by file and place.
+
     Runs that did not finish, or go on, are listed last; --json leaves them out. A record stays when what it tells of was removed.
     """
-    from flows.showing import run_meant, show_run, show_runs
+    from flows.showing import broken_records, run_meant, show_broken, show_run, show_runs
     from pipeline.lineage.references import resolve
     from pipeline.lineage.runs import run_records
     from pipeline.storage.store import Store
 
     where = Store(store_path(store))
     unusable: list[StoreError] = []
+    if broken and not reference:
+        raise UsageError("--broken is of one run.", got="no reference", remedy="corpus2vec show lists models and runs; name one of them.")
     if reference:
         referent = resolve(where, reference)
         run = run_meant(where, referent)
+        if broken:
+            records = broken_records(where, run, unusable.append)
+            print_json(records) if as_json else show_broken(records, console())
+            warn_of_unusable(unusable)
+            return
         print_json(run) if as_json else show_run(where, run, console(), referent.version, unusable.append)
     elif as_json:
         print_json(run_records(where, unusable.append))

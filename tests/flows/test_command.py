@@ -213,6 +213,9 @@ def test_show__lists_runs_and_shows_where_every_token_went(trained: tuple[Projec
     for words in ("below min_count", "subsampled", "alone in a sentence", "without a token", "questions-words"):
         assert words in shown.out
     assert json.loads(project.run("show", run_id, "--json").out)["id"] == run_id
+    assert "No broken records" in project.run("show", run_id, "--broken").out
+    assert json.loads(project.run("show", run_id, "--broken", "--json").out) == []
+    assert "is of one run" in project.run("show", "--broken").err
 
 
 def test_show__of_a_store_without_runs_says_how_to_make_one(tmp_path: Path, trained: tuple[Project, Finished]) -> None:

@@ -3,6 +3,7 @@
 import io
 import itertools
 import random
+import re
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from flows.showing import show_run
+from flows.showing import broken_records, show_run
 from pipeline.choices import Format
 from pipeline.errors import InputError
 from pipeline.lineage.runs import newest_run
@@ -288,8 +289,11 @@ def test_show__tells_what_was_broken_and_where(first: int, lines: list[str], tmp
     shown = shown_run(run)
     n_broken = sum(artifact.manifest.measures["broken"] for artifact in run.made["tokenize"])
     assert n_broken in (29, 30)
-    assert f"not UTF-8  {n_broken}" in " ".join(shown.split(" ")).replace("   ", "  ") or f"{n_broken}" in shown
-    assert f"and {n_broken - 20} more" in shown
+    assert re.search(rf"tokenize +lines +not UTF-8 +{n_broken}\b", shown)
+    assert f"and {n_broken - 20} more: corpus2vec show" in shown
+    every = broken_records(run.store, newest_run(run.store), pytest.fail)
+    assert sum(record["records"] for record in every) == n_broken
+    assert all(record["file"] == str(path) and data[record["at"]] == 0xE9 for record in every)
     rows = [line.split() for line in shown.splitlines() if line.startswith(str(path))]
     assert len(rows) == 20
     for row in rows:
@@ -302,6 +306,8 @@ def test_show__accounts_for_all_that_was_left_out_in_the_same_words(lines: list[
     write(tmp_path / "texts" / "b.csv", table(lines))
     write(tmp_path / "texts" / "c.txt")
     write(tmp_path / "texts" / "d.txt", b"")
+    write(tmp_path / "texts" / "e.pdf", b"no text")
+    (tmp_path / "texts" / "link.txt").symlink_to("c.txt")
     options = {"tokenize__stop_words": ["the", "of"], "tokenize__min_sentence_tokens": 5, "corpus__max_broken": 0.5}
     run = walk(configured(tmp_path / "texts", **options), tmp_path / "store", InPlace())
     run.finish("a test")
@@ -309,8 +315,10 @@ def test_show__accounts_for_all_that_was_left_out_in_the_same_words(lines: list[
     shown = {
         tuple(cell.strip() for cell in row[:3]): int(row[3].replace(",", ""))
         for row in cells
-        if len(row) == 4 and row[0].strip() in run.made
+        if len(row) == 4 and row[0].strip() in (*run.made, "corpus")
     }
+    found = {names[1:]: shown.pop(names) for names in list(shown) if names[0] == "corpus"}
+    assert {name: n for (_, name), n in found.items()} == {"in": 7, "kept": 5, LeftOut.OTHER_SUFFIX: 1, LeftOut.SAME_FILE: 1}
     expected: Counter[tuple[str, str, str]] = Counter()
     for step, artifacts in run.made.items():
         for artifact in artifacts:

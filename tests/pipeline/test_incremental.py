@@ -1,11 +1,15 @@
 """A corpus that changes between runs: only what is new is read, and every run gives the bytes of a run into an empty store."""
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline.sources import files as files_module
+from pipeline.sources.cutting import cut_file
+from pipeline.sources.reading import read_shard
 from pipeline.workers import InPlace
 from tests.conftest import sample_lines
 from tests.pipeline.small_runs import configured, digests, walk
@@ -96,3 +100,51 @@ def test_run__after_any_changes_gives_the_bytes_of_a_cold_run_and_reads_only_wha
         assert digests(warm, *names) == digests(cold, *names)
         for _ in range(corpus.draws.randint(1, 3)):
             corpus.change()()
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is done with which files: each is looked at for its digest once and, if its text is new, read for its tokens."""
+    done: list[tuple[str, str]] = []
+
+    def noting_cut(location: str, *rest: object) -> object:
+        done.append(("hashed", location))
+        return cut_file(location, *rest)
+
+    def noting_read(shard: object, *rest: object) -> object:
+        done.append(("tokenized", shard.location))
+        return read_shard(shard, *rest)
+
+    monkeypatch.setattr("pipeline.sources.cutting.cut_file", noting_cut)
+    monkeypatch.setattr("pipeline.stages.tokenize.read_shard", noting_read)
+    monkeypatch.setattr(files_module, "_SETTLED_NS", 100_000_000)
+    return done
+
+
+def test_run__of_a_hundred_files_reads_only_the_one_that_is_new(tmp_path: Path, read: list[tuple[str, str]]) -> None:
+    lines = sample_lines(400)
+    paths = [tmp_path / "texts" / f"{number:03d}.txt" for number in range(100)]
+    paths[0].parent.mkdir()
+    for number, path in enumerate(paths):
+        path.write_text("".join(lines[4 * number : 4 * number + 4]), encoding="utf-8")
+
+    def run() -> list[tuple[str, str]]:
+        """What it has read."""
+        time.sleep(0.15)  # until the files are settled
+        read.clear()
+        walk(configured(tmp_path / "texts"), tmp_path / "store", InPlace(), "vocabulary")
+        return sorted(read)
+
+    assert run() == sorted((what, str(path)) for path in paths for what in ("hashed", "tokenized"))
+    assert run() == []
+    new = tmp_path / "texts" / "new.txt"
+    new.write_text("A file that nobody has seen before.\n", encoding="utf-8")
+    assert run() == [("hashed", str(new)), ("tokenized", str(new))]
+    (tmp_path / "texts" / "deep").mkdir()
+    for path in paths[:50]:
+        path.rename(tmp_path / "texts" / "deep" / f"other-{path.name}")
+    assert run() == []
+    paths[70].unlink()
+    assert run() == []
+    (tmp_path / "texts" / "copy.txt").write_bytes(paths[80].read_bytes())
+    assert run() == [("hashed", str(tmp_path / "texts" / "copy.txt"))]

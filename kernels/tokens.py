@@ -21,38 +21,19 @@ What mattered, 20 MB of English Wikipedia (3.2 M tokens, 106 k distinct), one Ze
 * Tokens with an apostrophe or with characters beyond ASCII take a loop over characters.
 """
 
-from typing import NamedTuple, TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import inlined, kernel
+from kernels.string_table import AT_ONCE, SPARE, StringTable, look_up, new_found
 from kernels.utf8 import closer_width, decode_utf8, encode_utf8, white_width
-from kernels.words import LONG_KEY, MULTIPLIER, Bytes, Integer, Words, ascii_run, key_of, same_bytes
+from kernels.words import Bytes, Integer, Words, ascii_run, key_of
 
 PIECE_BYTES = 1 << 17
 # Flags beside the code points of a table of characters.
 ALONE = 1 << 24  # a token of its own
 ATTACHED = 1 << 25  # belongs to such a token when it directly follows
 _POINT = (1 << 21) - 1
-_PAD = 16  # zero bytes that may be read behind the end of a buffer
-_FIRST_SLOTS = 1 << 12
-
-_AT_ONCE = 64  # tokens that are looked up together, so that their cache misses overlap
-
-Kind = TypeVar("Kind", bound=np.generic)
-
-
-# B _AT_ONCE
-class Found(NamedTuple):
-    """Tokens that have been read and not been looked up yet."""
-
-    keys: Words
-    """uint64 (B)."""
-    starts: NDArray[np.int64]
-    """int64 (B): where their bytes are."""
-    lengths: NDArray[np.int64]
-    """int64 (B)."""
 
 
 @inlined
@@ -121,33 +102,6 @@ def _cross_separator(text: Bytes, at: Integer, n: Integer, split: bool) -> tuple
     return _cross_white(text, at, n) if white_width(text, at) > 0 else (at, 0)
 
 
-@inlined
-def _slot(key: np.uint64, mask: int) -> np.int64:
-    """Where a key is looked for first: the upper half of the product depends on every bit of the key."""
-    return np.int64(((key ^ key >> np.uint64(32)) * MULTIPLIER) >> np.uint64(32)) & mask
-
-
-@inlined
-def _find_or_insert(
-    key: np.uint64, words: Words, start: Integer, length: Integer, n_tokens: Integer, slots: NDArray[np.int32], keys: Words,
-    offsets: NDArray[np.int64], arena: Words,
-) -> Integer:  # fmt: skip
-    """The code of a token; `n_tokens` when it is new, and then its slot and key are set (in place), but not its bytes."""
-    mask = slots.size - 1
-    slot = _slot(key, mask)
-    while True:
-        code = np.int64(slots[slot])
-        if code < 0:
-            slots[slot] = n_tokens
-            keys[n_tokens] = key
-            return n_tokens
-        if keys[code] == key:
-            begin = offsets[code]
-            if key < LONG_KEY or (offsets[code + 1] - begin == length and same_bytes(words, start, arena, begin, length)):
-                return code
-        slot = (slot + 1) & mask
-
-
 # C code points, N bytes of a piece, S slots (a power of two), T tokens there is room for
 @kernel
 def read_piece(
@@ -185,10 +139,10 @@ def read_piece(
     invalid: Integer = -1
     words, arena_words = folded.view(np.uint64), arena.view(np.uint64)
     _fold(text, n + 4, table, folded)
-    found = Found(np.empty(_AT_ONCE, np.uint64), np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64))
+    found = new_found()
     at: Integer = 0
     length: Integer
-    spelled: Integer = n + _PAD  # where the next token that is not as it stands in the text is written
+    spelled: Integer = n + SPARE  # where the next token that is not as it stands in the text is written
     while at < n:
         start = at
         length, key = ascii_run(words, at)
@@ -208,8 +162,8 @@ def read_piece(
             found.starts[i] = start
             found.lengths[i] = length
             n_read += 1
-            if i == _AT_ONCE - 1:
-                n_tokens = _look_up(found, _AT_ONCE, words, slots, keys, offsets, arena, arena_words, n_tokens, codes, n_codes)
+            if i == AT_ONCE - 1:
+                n_tokens = look_up(found, AT_ONCE, words, slots, keys, offsets, arena, arena_words, n_tokens, codes, n_codes)
                 n_codes = n_read
         if byte == 0x20:
             at += 1
@@ -220,31 +174,10 @@ def read_piece(
                 break
             if ends > 0:
                 n_borders, n_empty = _end_sentence(n_read, borders, n_borders, n_empty)
-    n_tokens = _look_up(found, n_read - n_codes, words, slots, keys, offsets, arena, arena_words, n_tokens, codes, n_codes)
+    n_tokens = look_up(found, n_read - n_codes, words, slots, keys, offsets, arena, arena_words, n_tokens, codes, n_codes)
     if invalid < 0 and n > 0 and text[n - 1] != 0x0A:
         n_borders, n_empty = _end_sentence(n_read, borders, n_borders, n_empty)
     return invalid, n_tokens, n_read, n_borders, n_empty
-
-
-@inlined
-def _look_up(
-    found: Found, n_found: int, words: Words, slots: NDArray[np.int32], keys: Words, offsets: NDArray[np.int64],
-    arena: Bytes, arena_words: Words, n_tokens: Integer, codes: NDArray[np.int32], n_codes: int,
-) -> Integer:  # fmt: skip
-    """Write the codes of some tokens, behind the first `n_codes`; the number of tokens in the table, which all change in place."""
-    mask = slots.size - 1
-    for i in range(n_found):
-        codes[n_codes + i] = slots[_slot(found.keys[i], mask)]
-    for i in range(n_found):
-        key, start, length = found.keys[i], found.starts[i], found.lengths[i]
-        code: Integer = np.int64(codes[n_codes + i])
-        if code < 0 or keys[code] != key or key >= LONG_KEY:
-            code = _find_or_insert(key, words, start, length, n_tokens, slots, keys, offsets, arena_words)
-            codes[n_codes + i] = code
-            if code == n_tokens:
-                n_tokens += 1
-                _append(words.view(np.uint8), start, length, arena, offsets, n_tokens)
-    return n_tokens
 
 
 @inlined
@@ -258,32 +191,12 @@ def _fold(text: Bytes, n: int, table: NDArray[np.int32], folded: Bytes) -> None:
 
 
 @inlined
-def _append(source: Bytes, start: Integer, length: Integer, arena: Bytes, offsets: NDArray[np.int64], n_tokens: Integer) -> None:
-    """Copy the bytes of the newest token, now one of `n_tokens`, behind the others; `arena` and `offsets` change in place."""
-    tail = offsets[n_tokens - 1]
-    for i in range(length):
-        arena[tail + i] = source[start + i]
-    offsets[n_tokens] = tail + length
-
-
-@inlined
 def _end_sentence(n_codes: int, borders: NDArray[np.int64], n_borders: int, n_empty: int) -> tuple[int, int]:
     """The numbers of sentences and of empty ones after one more; `borders` gains the end of a sentence with tokens (in place)."""
     if n_codes == borders[n_borders]:
         return n_borders, n_empty + 1
     borders[n_borders + 1] = n_codes
     return n_borders + 1, n_empty
-
-
-@kernel
-def fill_slots(slots: NDArray[np.int32], keys: Words, n_tokens: int) -> None:
-    """Make `slots` (int32 (S), all -1, changed in place) find the first `n_tokens` of `keys` (uint64, all of different tokens)."""
-    mask = slots.size - 1
-    for code in range(n_tokens):
-        slot = _slot(keys[code], mask)
-        while slots[slot] >= 0:
-            slot = (slot + 1) & mask
-        slots[slot] = code
 
 
 class TokenTable:
@@ -301,14 +214,15 @@ class TokenTable:
         # One array type, writable, means one compiled kernel.
         self._table = np.require(table, np.int32, ["C", "W"])
         self._split = split_sentences
-        self.n_tokens = 0
-        self._slots = np.full(_FIRST_SLOTS, -1, np.int32)
-        self._keys = np.zeros(0, np.uint64)
-        self._offsets = np.zeros(1, np.int64)
-        self._arena = np.zeros(0, np.uint8)
+        self._strings = StringTable()
         self._text = self._folded = np.zeros(0, np.uint8)
         self._codes = np.zeros(0, np.int32)
         self._borders = np.zeros(0, np.int64)
+
+    @property
+    def n_tokens(self) -> int:
+        """Distinct tokens so far."""
+        return self._strings.n_strings
 
     def add(self, piece: Bytes) -> tuple[NDArray[np.int32], NDArray[np.int64], int, int]:
         """Read one piece: the codes of its tokens, its sentences' offsets, the number of empty sentences, and where it is invalid.
@@ -333,40 +247,24 @@ class TokenTable:
         self._make_room(n)
         self._text[:n] = piece
         self._text[n : n + 4] = 0x0A
+        known = self._strings
         invalid, n_tokens, n_codes, n_sentences, n_empty = read_piece(
-            self._text, n, self._table, self._split, self._folded, self._slots, self._keys,
-            self._offsets, self._arena, self.n_tokens, self._codes, self._borders,
+            self._text, n, self._table, self._split, self._folded, known.slots, known.keys,
+            known.offsets, known.arena, known.n_strings, self._codes, self._borders,
         )  # fmt: skip
-        self.n_tokens = int(n_tokens)
+        known.n_strings = int(n_tokens)
         return self._codes[:n_codes].copy(), self._borders[: n_sentences + 1].copy(), n_empty, int(invalid)
 
     def tokens(self) -> tuple[NDArray[np.int64], Bytes]:
         """Every token by code: int64 (n_tokens + 1) offsets, and uint8 bytes, token i from offsets[i] to offsets[i + 1]; new arrays."""
-        offsets = self._offsets[: self.n_tokens + 1].copy()
-        return offsets, self._arena[: offsets[-1]].copy()
+        offsets, content = self._strings.strings()
+        return offsets.copy(), content.copy()
 
     def _make_room(self, n: int) -> None:
         """Let the worst piece of n bytes fit."""
-        if len(self._text) < n + _PAD:
-            self._text = np.zeros(n + _PAD, np.uint8)
+        if len(self._text) < n + SPARE:
+            self._text = np.zeros(n + SPARE, np.uint8)
             self._folded = np.zeros((5 * n // 2 + 64 + 7) // 8, np.uint64).view(np.uint8)
             self._codes = np.zeros(n // 2 + 1, np.int32)
             self._borders = np.zeros(n // 2 + 2, np.int64)
-        n_tokens = self.n_tokens + n // 2 + 1
-        if len(self._keys) < n_tokens:
-            self._keys = _grown(self._keys, n_tokens)
-            self._offsets = _grown(self._offsets, n_tokens + 1)
-        n_bytes = int(self._offsets[self.n_tokens]) + 3 * n // 2 + 2 * _PAD
-        if len(self._arena) < n_bytes:
-            self._arena = _grown(self._arena.view(np.uint64), n_bytes // 8 + 1).view(np.uint8)
-        # At most three quarters full in the worst case, seldom more than half.
-        if 3 * len(self._slots) < 4 * n_tokens:
-            self._slots = np.full(1 << (4 * n_tokens // 3).bit_length(), -1, np.int32)
-            fill_slots(self._slots, self._keys, self.n_tokens)
-
-
-def _grown(array: NDArray[Kind], least: int) -> NDArray[Kind]:
-    """A copy with room for `least` items, at least twice as many as before."""
-    larger = np.zeros(max(least, 2 * len(array)), array.dtype)
-    larger[: len(array)] = array
-    return larger
+        self._strings.make_room(n // 2 + 1, 3 * n // 2)

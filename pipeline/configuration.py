@@ -74,7 +74,7 @@ class Corpus(Section):
     max_broken: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of records that may be broken, and of bytes that damaged files may lose; with more the run fails."""
     max_line_mb: Annotated[float, Field(gt=0, le=4096)] = 16
-    """A longer record counts as broken, and is not held in memory (of Parquet it is). Reading one takes 6 times its size, 25 without spaces."""
+    """A longer record is broken, and not held in memory (in Parquet it is). Reading one takes 6 times its size, 25 if it has no spaces."""
 
     licence: str = ""
     """Under which terms the text may be used, in your own words; it stands in model cards, and changes nothing else."""

@@ -17,17 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kernels.partitions import partition_strings
+from kernels.string_sums import StringSums
 from pipeline.storage.schemas import LEXICON
 from pipeline.storage.tables import count_bytes, read_batches, read_table, write_table
 from pipeline.workers import Workers
 
 T = TypeVar("T")
 
-# Adding up takes so many times the bytes of the tables, where these have nothing in common: tables, hash table, result, order, and what the
-# allocator of Arrow keeps for later.
+# Adding up takes so many times the bytes of the tables at most, where these have nothing in common: hash table, result, order.
 MEMORY_FACTOR = 8.0
 ROWS_AT_ONCE = 65_536
-BYTES_ADDED = 1 << 24  # of tables are added up at once, or more when the sum has more
 LARGEST_STRINGS = 1 << 30  # bytes of tables that are added up: Arrow's strings end at twice that
 
 
@@ -216,25 +215,14 @@ def _add_up(task: _Sum) -> Counted:
 
 
 def _added_up(tables: Iterable[pa.Table]) -> pa.Table:
-    """Each token once with the sum of its counts, in no order; those with a count of 0 are left out.
-
-    Tables are added to the sum as soon as they are as large as it is: most of their strings are in it already, and memory grows with the
-    distinct ones. Each string is added up twice at most, on average.
-    """
-    total, waiting, n_bytes = LEXICON.empty_table(), [], 0
+    """Each token once with the sum of its counts, by first occurrence; those with a count of 0 are left out."""
+    sums = StringSums()
     for table in tables:
-        waiting.append(table)
-        n_bytes += table.nbytes
-        if n_bytes >= max(BYTES_ADDED, total.nbytes):
-            total, waiting, n_bytes = _sum_of([total, *waiting]), [], 0
-    return _sum_of([total, *waiting])
-
-
-def _sum_of(tables: Sequence[pa.Table]) -> pa.Table:
-    together = pa.concat_tables(tables)
-    if pc.min(together["count"]).as_py() == 0:
-        together = together.filter(pc.greater(together["count"], 0))
-    return together.group_by("token", use_threads=False).aggregate([("count", "sum")]).rename_columns({"count_sum": "count"}).cast(LEXICON)
+        for batch in table.to_batches():
+            sums.add(*_bytes_of(batch["token"]), batch["count"].to_numpy())
+    offsets, content, counts = sums.result()
+    tokens = pa.LargeStringArray.from_buffers(len(counts), pa.py_buffer(offsets), pa.py_buffer(content)).cast(pa.string())
+    return pa.table([tokens, pa.array(counts)], schema=LEXICON)
 
 
 def _most_frequent(table: pa.Table, most: int) -> pa.Table:

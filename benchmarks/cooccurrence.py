@@ -130,7 +130,7 @@ def parts_of(run: Run, n_sentences: int) -> Iterator[Text]:
         vocabulary = run.made["vocabulary"][0].path(VOCABULARY_FILE)
         shards = encode_shards(shards_of(run.made["tokenize"]), vocabulary, Path(directory), InPlace())
         for _, pieces in cut_text(shards, n_sentences):
-            yield encode_part(pieces)
+            yield joined(list(encode_part(pieces)))
 
 
 def kept_words(text: Text) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

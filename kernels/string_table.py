@@ -144,7 +144,7 @@ class StringTable:
             _fill_slots(self.slots, self.keys, self.n_strings)
 
     def strings(self) -> tuple[NDArray[np.int64], Bytes]:
-        """Every string by number: int64 (n_strings + 1) offsets, uint8 bytes, string i from offsets[i] to offsets[i + 1]; its own arrays."""
+        """Every string by number: int64 (n_strings + 1) offsets, uint8 bytes, string i from offsets[i] to offsets[i + 1]; own arrays."""
         offsets = self.offsets[: self.n_strings + 1]
         return offsets, self.arena[: offsets[-1]]
 

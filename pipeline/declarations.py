@@ -127,7 +127,7 @@ TOKENIZE = Stage(
 )
 PHRASES = Stage("phrases", 2, _built_by("phrases"), settings=Phrases)
 VOCABULARY = Stage("vocabulary", 2, _built_by("vocabulary"), settings=Vocabulary)
-PAIRS = Stage("pairs", 2, _built_by("pairs"), settings=Pairs)
+PAIRS = Stage("pairs", 3, _built_by("pairs"), settings=Pairs)
 COOCCURRENCE = Stage("cooccurrence", 1, _built_by("cooccurrence"), settings=Cooccurrence)
 TRAIN = Stage("train", 6, _built_by("train"), _train_units, settings=Train, material=_initial, rounds=True)
 GLOVE = Stage("glove", 1, _built_by("glove"), settings=GloveSettings, rounds=True)

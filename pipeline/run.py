@@ -16,6 +16,7 @@ from pipeline.environment import environment
 from pipeline.errors import SharedStoreError, StoreError
 from pipeline.events import RunWaits, RunWarned, StepFinished, StepStarted, emit, listening
 from pipeline.journal import Journal
+from pipeline.memory import give_back_memory, use_allocator
 from pipeline.place import place
 from pipeline.plan import StepPlan, Wanted, plan, plan_step
 from pipeline.progress import Progress
@@ -30,7 +31,7 @@ from pipeline.storage.registry import Registry
 from pipeline.storage.sequence import next_id
 from pipeline.storage.shared import SharedStore
 from pipeline.storage.store import RUNS, Store
-from pipeline.workers import InPlace, Workers, use_allocator
+from pipeline.workers import InPlace, Workers
 
 RESULTS = ("train", "evaluate")  # the steps whose files a finished run leaves in its store, whoever made them
 
@@ -136,6 +137,7 @@ class Run:
             for name, earlier in step.reads.items():
                 inputs[name] = self.made[earlier] = self._bring(step, self.made[earlier])
             artifacts, n_reused = self._build(planned, inputs)
+            give_back_memory()
         n_meanwhile = n_reused - len(planned.artifacts)
         reason = planned.reason + (f"; {n_meanwhile} made elsewhere meanwhile" if n_meanwhile else "")
         artifacts = self._checked(step, artifacts)

@@ -9,25 +9,16 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-import pyarrow as pa
-
 from pipeline.configuration import Cluster
 from pipeline.errors import ConfigurationError, WorkerError
+from pipeline.memory import ALLOCATOR
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-# Arrow's own allocator keeps what was freed, for each thread: preparing 100 MB of text with two threads took 480 to 520 MB with it and
-# 410 to 420 with malloc, which spent half the time in the system (0.8 s, not 1.5).
-ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 # Every 10 ms Dask's profiler of workers lists the frames of all threads, in which CPython 3.11 can deadlock (python/cpython#106883).
 NO_PROFILER = {"distributed.worker.profile.enabled": False}
-
-
-def use_allocator() -> None:
-    """Have Arrow take memory from malloc in this process."""
-    pa.set_memory_pool(pa.system_memory_pool())
 
 
 class Workers(Protocol):

@@ -41,7 +41,7 @@ from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import COOCCURRENCES, VOCABULARY_FILE
 from pipeline.storage.tables import write_table
 from pipeline.words.encoded import Piece, cut_text, encode_part, encode_shards
-from pipeline.words.text import count_tokens, shards_of
+from pipeline.words.text import count_tokens, joined, shards_of
 
 SENTENCES_A_PART = 32_768
 CELLS_A_RUN = 4_194_304  # that a part counts before it spills: twice 64 MiB
@@ -147,7 +147,7 @@ def _merges(plan: Plan) -> list[Merge]:
 def _count_part(part: Part) -> tuple[Fates, int]:
     """Spill the cells of one part; where its words went, and the units that the whole matrix gets from it."""
     plan = part.plan
-    text = encode_part(part.pieces)
+    text = joined(list(encode_part(part.pieces)))
     tokens, borders, fates = drop_words(text.codes, text.offsets)
     units = np.array(plan.units)
     window, n_words = len(units) - 1, plan.n_words

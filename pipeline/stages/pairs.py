@@ -3,6 +3,7 @@
 The text is cut anew, by global sentence number, so that neither the shards of the corpus nor the workers change a byte.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,18 @@ from kernels.pairs import DrawTallies, draw_pairs, keep_probabilities_paper, kee
 from pipeline.choices import SubsampleFormula, WindowKind
 from pipeline.configuration import Pairs
 from pipeline.errors import ConfigurationError
+from pipeline.memory import give_back_memory
 from pipeline.progress import Progress
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
 from pipeline.storage.atomic import scratch
 from pipeline.storage.schemas import PAIRS, VOCABULARY, VOCABULARY_FILE
-from pipeline.storage.tables import list_array, read_table, write_table
+from pipeline.storage.tables import SENTENCES_A_GROUP, list_array, read_table, write_table
 from pipeline.words.encoded import Piece, cut_text, encode_part, encode_shards
-from pipeline.words.text import count_tokens, shards_of
+from pipeline.words.text import count_tokens, regrouped, shards_of
 
 SENTENCES_A_PART = 32_768
+TOKENS, RADIUS = PAIRS.field("tokens").type, PAIRS.field("radius").type
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ def build(job: Job[Pairs]) -> Outcome:
     """
     vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
     with scratch(job.directory) as directory:
-        cuts = list(cut_text(encode_shards(shards_of(job.inputs["text"]), vocabulary, directory, job.workers), SENTENCES_A_PART))
+        encoded = encode_shards(shards_of(job.inputs["text"]), vocabulary, directory, job.workers)
+        give_back_memory()
+        cuts = list(cut_text(encoded, SENTENCES_A_PART))
         parts = [
             Part(number, epochs, first, pieces, vocabulary, job.settings, job.directory)
             for number, (first, pieces) in enumerate(cuts)
@@ -82,28 +87,32 @@ def _epochs_together(number: int, n_parts: int, job: Job[Pairs]) -> list[range]:
 
 
 def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:
-    """Write one file an epoch; for each, where the words went."""
+    """Write one file an epoch; and where the words went."""
     settings = part.settings
     counts = read_table(part.vocabulary, VOCABULARY, ["count"])["count"].to_numpy()
     formula = keep_probabilities_program if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper
     keep = formula(counts, int(counts.sum()), settings.subsample)
-    text = encode_part(part.pieces)
     ids = np.arange(-1, len(counts), dtype=np.int32)
-    files, tallies = [], []
-    for epoch in part.epochs:
-        tokens, radius, offsets, tally = draw_pairs(
-            text.codes,
-            text.offsets,
-            ids,
-            keep,
-            window=settings.window,
-            dynamic=settings.window_kind is WindowKind.DYNAMIC,
-            seed=settings.seed,
-            epoch=epoch,
-            first_sentence=part.first_sentence,
-        )
-        columns = [list_array(tokens, offsets, PAIRS.field("tokens").type), list_array(radius, offsets, PAIRS.field("radius").type)]
-        name = f"epoch-{epoch:03d}/part-{part.number:05d}.parquet"
-        files.append(write_table(part.directory, name, PAIRS, [pa.record_batch(columns, schema=PAIRS)]))
-        tallies.append(tally)
-    return tuple(files), tuple(tallies)
+    texts = list(regrouped(encode_part(part.pieces), SENTENCES_A_GROUP))  # a row group each: no array is as large as the part
+    tallies = []
+
+    def drawn(epoch: int) -> Iterator[pa.RecordBatch]:
+        first = part.first_sentence
+        for text in texts:
+            tokens, radius, offsets, tally = draw_pairs(
+                text.codes,
+                text.offsets,
+                ids,
+                keep,
+                window=settings.window,
+                dynamic=settings.window_kind is WindowKind.DYNAMIC,
+                seed=settings.seed,
+                epoch=epoch,
+                first_sentence=first,
+            )
+            tallies.append(tally)
+            first += text.n_sentences
+            yield pa.record_batch([list_array(tokens, offsets, TOKENS), list_array(radius, offsets, RADIUS)], schema=PAIRS)
+
+    names = {epoch: f"epoch-{epoch:03d}/part-{part.number:05d}.parquet" for epoch in part.epochs}
+    return tuple(write_table(part.directory, name, PAIRS, drawn(epoch)) for epoch, name in names.items()), tuple(tallies)

@@ -17,7 +17,7 @@ from pipeline.storage.atomic import write_whole
 from pipeline.storage.schemas import VOCABULARY
 from pipeline.storage.tables import Text, read_table
 from pipeline.words.counting import cut_groups
-from pipeline.words.text import TextShard, codes_to_ids, joined
+from pipeline.words.text import TextShard, codes_to_ids
 from pipeline.workers import Workers
 
 WORDS_AT_ONCE = 1 << 20  # of lexicons are looked up together, or one lexicon that has more
@@ -97,16 +97,15 @@ def cut_text(shards: Sequence[EncodedShard], sentences_a_part: int) -> Iterator[
         yield n_cut, tuple(pieces)
 
 
-def encode_part(pieces: Sequence[Piece]) -> Text:
-    """The text of a part in vocabulary ids plus one; 0: below min_count.
+def encode_part(pieces: Sequence[Piece]) -> Iterator[Text]:
+    """The text of a part in vocabulary ids plus one, some sentences at a time; 0: below min_count.
 
     Raises
     ------
     StoreError
         When a file of the text cannot be read.
     """
-    texts = []
     for piece in pieces:
         ids = piece.encoded.read()
-        texts += [Text(ids[text.codes], text.offsets) for text in piece.encoded.shard.sentences(piece.first, piece.last)]
-    return joined(texts)
+        for text in piece.encoded.shard.sentences(piece.first, piece.last):
+            yield Text(ids[text.codes], text.offsets)

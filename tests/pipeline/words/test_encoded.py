@@ -10,7 +10,7 @@ from pipeline.configuration import Cluster
 from pipeline.storage.schemas import VOCABULARY
 from pipeline.storage.tables import Text, write_table
 from pipeline.words import encoded
-from pipeline.words.text import TextShard, write_shard
+from pipeline.words.text import TextShard, joined, write_shard
 from pipeline.workers import DaskWorkers, InPlace, Workers
 
 WORDS = [f"word{number}" for number in range(30)]
@@ -47,7 +47,7 @@ def test_encode_shards__gives_every_code_the_row_of_its_token(
         for one in found:
             tokens = one.shard.lexicon()["token"].to_pylist()
             assert one.read().tolist() == [KNOWN.index(token) + 1 if token in KNOWN else 0 for token in tokens]
-        texts = [encoded.encode_part(pieces) for _, pieces in encoded.cut_text(found, 3)]
+        texts = [joined(list(encoded.encode_part(pieces))) for _, pieces in encoded.cut_text(found, 3)]
         rows = [text.codes[i:j].tolist() for text in texts for i, j in zip(text.offsets[:-1], text.offsets[1:], strict=True)]
         assert rows == [[KNOWN.index(word) + 1 if word in KNOWN else 0 for word in sentence] for sentence in sentences]
 

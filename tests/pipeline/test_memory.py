@@ -1,0 +1,28 @@
+"""Memory that goes back to the system."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.memory import give_back_memory
+
+
+def held_mb() -> float:
+    """What this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_give_back_memory__hands_back_what_was_freed_below_something_that_stays() -> None:
+    arrays = [np.ones(10_000, np.uint8) for _ in range(20_000)]
+    last = arrays[-1]
+    full = held_mb()
+    del arrays
+    before = held_mb()
+    give_back_memory()
+    after = held_mb()
+    assert last.sum() == 10_000
+    assert full - before < 50
+    assert full - after > 150

@@ -3,6 +3,7 @@
 The text is cut anew, by global sentence number, so that neither the shards of the corpus nor the workers change a byte.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,8 @@ def _epochs_together(number: int, n_parts: int, job: Job[Pairs]) -> list[range]:
     """The epochs of a part, task by task: all at once, but the parts that are left when all threads have had as many share them out."""
     n_epochs, n_threads = job.settings.epochs, job.workers.n_threads
     n_tasks = min(n_threads, n_epochs) if number >= n_parts - n_parts % n_threads else 1
-    return [range(n_epochs * task // n_tasks, n_epochs * (task + 1) // n_tasks) for task in range(n_tasks)]
+    borders = [-(-n_epochs * task // n_tasks) for task in range(n_tasks + 1)]  # the longer ones first
+    return list(itertools.starmap(range, itertools.pairwise(borders)))
 
 
 def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:

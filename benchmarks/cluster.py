@@ -116,7 +116,8 @@ def write_document(result: dict[str, Any]) -> None:
     lines = [
         f"`{result['corpus']}`, {result['settings']['epochs']} epochs, {SHARDS} shards; {machine['cpu']}, {machine['cores']} cores",
         "that all share, so more workers cannot be faster here; medians of "
-        f"{result['settings']['repeats']}. All gave the same bytes; analogies {result['analogies']:.1%}.",
+        f"{result['settings']['repeats']}. All gave the same bytes; analogies {result['analogies']:.1%}. "
+        f"Commit `{result['versions']['commit']}`.",
         "",
         "| | training, s | centres/s | of it in merges | merge, ms a round | sent by all, MB a round |",
         "|---|---:|---:|---:|---:|---:|",

@@ -59,7 +59,8 @@ bench: $(READY)  ## measure the demo and gensim, write benchmarks/results and th
 	$(BIN)/python -m benchmarks.cooccurrence $(CORPUS)
 	$(BIN)/python -m benchmarks.glove
 	$(BIN)/python -m benchmarks.softmax
-	$(BIN)/python -m benchmarks.costs
+	$(BIN)/python -m benchmarks.costs --large
+	$(BIN)/python -m benchmarks.roofline
 	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python benchmarks/write_readme.py
 

@@ -147,7 +147,7 @@ def train_alone(store: Path, keys: dict[str, list[str]], settings: argparse.Name
             tallies = np.array([trainer.train(block) for block in cut_blocks(files, trainer.round_centres, trainer.cycle_rounds)])
             elapsed_s = time.perf_counter() - started
             loss_sum, n_pairs, n_centres = tallies.sum(axis=0).tolist()
-            if not 0 < loss_sum / n_pairs < 6 * np.log(2):
+            if not 0 < loss_sum / n_pairs < 6 * np.log(2) or not np.isfinite(trainer.model.input).all():
                 raise SystemExit(f"not a result: a loss of {loss_sum / n_pairs}")
             if not shared:
                 digests[way].add(sha256(trainer.model.input.data).hexdigest())

@@ -192,6 +192,7 @@ def main() -> None:
     result = {
         "benchmark": "what training costs besides time",
         "corpus": text.name,
+        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
         "versions": environment(),
         "date": datetime.now(UTC).date().isoformat(),
         "elapsed_s": round(time.perf_counter() - started),

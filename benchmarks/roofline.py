@@ -8,6 +8,7 @@ a time. Times are processor time of one thread. Before a time counts, the whole 
 
 import functools
 import json
+import os
 import statistics
 import time
 from datetime import UTC, datetime
@@ -264,6 +265,7 @@ def main() -> None:
     result = {
         "benchmark": "roofline of the skip-gram kernel: processor time of one thread, random text with Zipf's frequencies",
         "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
         "versions": environment(),
         "width": WIDTH,
         "words": WORDS,

@@ -8,6 +8,7 @@ and analogies are above a floor. Accuracies do not depend on how busy the machin
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 from datetime import UTC, datetime
@@ -65,6 +66,7 @@ def main() -> None:
         "benchmark": "reproducible training by number of shards: defaults of the configuration, mean of the seeds",
         "corpus": settings.corpus.name,
         "seeds": settings.seeds,
+        "machine": {"cpu": environment()["cpu"], "cores": os.cpu_count()},
         "versions": environment(),
         "date": datetime.now(UTC).date().isoformat(),
         "figures": {"means": means, "points_lost": lost},

@@ -104,6 +104,11 @@ class _Sizes:
         self.n_shards = len(shards)
         self.n_threads = configuration.cluster.threads or len(os.sched_getaffinity(0))
         self.n_tokens = _figure(plans, "tokenize", "tokens") or text_bytes / TEXT_BYTES_A_TOKEN
+        n_sentences = sum(
+            tally.n_kept for artifact in plans["tokenize"].artifacts for tally in artifact.manifest.tallies if tally.unit == "sentences"
+        )
+        known = plans["tokenize"].reused and n_sentences
+        self.tokens_a_sentence = self.n_tokens / n_sentences if known else min(TOKENS_A_SENTENCE, self.n_tokens)
         heaps = HEAPS_FACTOR * self.n_tokens**HEAPS_POWER * (5 / configuration.vocabulary.min_count) ** 0.7
         self.n_words = _figure(plans, "vocabulary", "words") or max(2, min(heaps, configuration.vocabulary.max_vocabulary or heaps))
         pairs = configuration.pairs
@@ -117,9 +122,9 @@ class _Sizes:
         """Rows, disk, memory and time of one step that will run."""
         stage = planned.step.stage.name
         n_words, dimensions = self.n_words, self.configuration.train.dimensions
-        n_sentences = self.n_tokens / TOKENS_A_SENTENCE
+        n_sentences = self.n_tokens / self.tokens_a_sentence
         epochs = self.configuration.pairs.epochs
-        part_bytes = 5 * SENTENCES_A_PART * min(TOKENS_A_SENTENCE, self.n_tokens)
+        part_bytes = 5 * SENTENCES_A_PART * self.tokens_a_sentence
         vectors = n_words * 8 * dimensions
         scoring = 3 * 4 * n_words * row_floats(dimensions) + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)
         counting = int(self.configuration.cluster.counting_mb * 1e6)

@@ -174,3 +174,16 @@ def test_project__knows_what_limits_words_and_their_counting(text: Path, tmp_pat
     assert whole["vocabulary"].n_rows > little["vocabulary"].n_rows == 50
     for step in ("phrases-1", "vocabulary"):
         assert whole[step].memory_bytes > little[step].memory_bytes + 10_000
+
+
+def test_project__knows_that_long_sentences_make_large_parts(text: Path, tmp_path: Path) -> None:
+    """Once it has seen them: a part is so many sentences, and training holds two."""
+    joined = tmp_path / "joined.txt"
+    joined.write_text(text.read_text(encoding="utf-8").replace("\n", " ") + "\n", encoding="utf-8")
+    memory = []
+    for path in (text, joined):
+        configuration = configured(path)
+        walk(configuration, tmp_path / "store", InPlace(), "tokenize")
+        plans = plan(configuration, Store(tmp_path / "store"))
+        memory.append(dict(zip((one.step.name for one in plans), project(configuration, plans), strict=True))["train"].memory_bytes)
+    assert memory[1] > 10 * memory[0]

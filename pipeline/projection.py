@@ -108,7 +108,7 @@ class _Sizes:
             tally.n_kept for artifact in plans["tokenize"].artifacts for tally in artifact.manifest.tallies if tally.unit == "sentences"
         )
         known = plans["tokenize"].reused and n_sentences
-        self.tokens_a_sentence = self.n_tokens / n_sentences if known else min(TOKENS_A_SENTENCE, self.n_tokens)
+        self.n_sentences = n_sentences if known else max(1.0, self.n_tokens / TOKENS_A_SENTENCE)
         heaps = HEAPS_FACTOR * self.n_tokens**HEAPS_POWER * (5 / configuration.vocabulary.min_count) ** 0.7
         self.n_words = _figure(plans, "vocabulary", "words") or max(2, min(heaps, configuration.vocabulary.max_vocabulary or heaps))
         pairs = configuration.pairs
@@ -122,24 +122,23 @@ class _Sizes:
         """Rows, disk, memory and time of one step that will run."""
         stage = planned.step.stage.name
         n_words, dimensions = self.n_words, self.configuration.train.dimensions
-        n_sentences = self.n_tokens / self.tokens_a_sentence
         epochs = self.configuration.pairs.epochs
-        part_bytes = 5 * SENTENCES_A_PART * self.tokens_a_sentence
+        part_bytes = 5 * self.n_tokens * min(1.0, SENTENCES_A_PART / self.n_sentences)
         vectors = n_words * 8 * dimensions
         scoring = 3 * 4 * n_words * row_floats(dimensions) + 4 * 2048 * min(n_words, self.configuration.evaluate.candidates)
         counting = int(self.configuration.cluster.counting_mb * 1e6)
         encoding_s = self.n_tokens * NS_A_TOKEN[stage] * 1e-9 / self.n_threads if stage in NS_A_TOKEN else 0.0
         of_stage: dict[str, Callable[[], tuple[float, float, float, float]]] = {
             "snapshot": lambda: (self.n_shards, 200 * self.n_shards, 0, 0.0),
-            "tokenize": lambda: (n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0, encoding_s),
+            "tokenize": lambda: (self.n_sentences, self.n_tokens * DISK_BYTES_A_TOKEN, 0, encoding_s),
             "phrases": lambda: (
-                n_sentences,
+                self.n_sentences,
                 self.n_tokens * DISK_BYTES_A_TOKEN,
                 40 * n_words + min(counting, self.n_tokens * PHRASES_BYTES_A_TOKEN),
                 encoding_s,
             ),
             "vocabulary": lambda: (n_words, 10 * n_words, 400 * n_words + min(counting, self.n_tokens * WORDS_BYTES_A_TOKEN), encoding_s),
-            "pairs": lambda: (n_sentences * epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes, encoding_s * epochs),
+            "pairs": lambda: (self.n_sentences * epochs, self.n_centres * DISK_BYTES_A_CENTRE, 4 * part_bytes, encoding_s * epochs),
             "cooccurrence": lambda: (self.n_cells, self.n_cells * DISK_BYTES_A_CELL, COUNTING_BYTES, encoding_s),
             "train": lambda: (n_words, vectors, self._model_bytes() + 2 * part_bytes + WORD_BYTES * n_words, self.training_seconds()),
             "glove": lambda: (n_words, vectors, glove.memory_bytes(int(n_words), dimensions, self.n_threads), self._glove_seconds()),

@@ -176,14 +176,13 @@ def test_project__knows_what_limits_words_and_their_counting(text: Path, tmp_pat
         assert whole[step].memory_bytes > little[step].memory_bytes + 10_000
 
 
-def test_project__knows_that_long_sentences_make_large_parts(text: Path, tmp_path: Path) -> None:
-    """Once it has seen them: a part is so many sentences, and training holds two."""
-    joined = tmp_path / "joined.txt"
-    joined.write_text(text.read_text(encoding="utf-8").replace("\n", " ") + "\n", encoding="utf-8")
+def test_project__knows_that_long_sentences_make_large_parts(tmp_path: Path) -> None:
+    """Once it has seen them: a part is 32,768 sentences, and training holds two, of 5 bytes a token."""
     memory = []
-    for path in (text, joined):
-        configuration = configured(path)
-        walk(configuration, tmp_path / "store", InPlace(), "tokenize")
-        plans = plan(configuration, Store(tmp_path / "store"))
-        memory.append(dict(zip((one.step.name for one in plans), project(configuration, plans), strict=True))["train"].memory_bytes)
-    assert memory[1] > 10 * memory[0]
+    for n_words in (2, 60):
+        path = tmp_path / f"{n_words}.txt"
+        path.write_text(("one two " * (n_words // 2) + "\n") * 40_000, encoding="utf-8")
+        walk(configured(path), tmp_path / "store", InPlace(), "vocabulary")
+        plans = plan(configured(path), Store(tmp_path / "store"))
+        memory.append(dict(zip((one.step.name for one in plans), project(configured(path), plans), strict=True))["train"].memory_bytes)
+    assert memory[1] - memory[0] == pytest.approx(2 * 5 * 32_768 * (60 - 2))

@@ -193,9 +193,19 @@ def broken_records(store: Store, run: Mapping[str, Any], on_unusable: OnUnusable
 
 def show_broken(records: Sequence[Mapping[str, Any]], console: Console) -> None:
     """A table of them."""
-    rows = [{**record, "at": _place(record), "records": f"{record['records']:,}", "bytes": f"{record['bytes']:,}"} for record in records]
-    shown = [{name: value for name, value in row.items() if name not in ("unit", "shard")} for row in rows]
-    console.print(table_of(shown, "Broken records" if shown else "No broken records", right=("at", "records", "bytes")))
+    rows = [
+        {
+            "file": record["file"],
+            "at": _place(record),
+            "records": f"{record['records']:,}",
+            "bytes": f"{record['bytes']:,}",
+            "broken": record["broken"],
+            "result": record["result"],
+            "got": record["got"],
+        }
+        for record in records
+    ]
+    console.print(table_of(rows, "Broken records", right=("at", "records", "bytes")) if rows else "No broken records.")
 
 
 def _place(record: Mapping[str, Any]) -> str:

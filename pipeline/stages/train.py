@@ -1,4 +1,4 @@
-"""train: pairs and vocabulary into vectors, block by block; between two blocks the model is whole, and can be saved and watched.
+"""train: pairs and vocabulary into vectors, block by block; between two cycles of blocks the model is whole, and can be saved.
 
 In reproducible mode the result is a pure function of the pairs, the parameters and the seed, on one type of processor; in shared mode it
 depends on the timing of the threads. Who trains is in `pipeline.training`.
@@ -175,7 +175,7 @@ def _go_on(job: Job[Train], files: list[PairFile], trainer: Trainer, loss_at_zer
 
 
 def _making(trainer: Trainer) -> dict[str, Any]:
-    """What a checkpoint must have been made by to be gone on from: the same rounding, and blocks of the same size."""
+    """What a checkpoint must have been made by to be gone on from: the same rounding, and the same cycles."""
     return {"stage_version": TRAIN.version, "round_centres": trainer.round_centres, "cycle_rounds": trainer.cycle_rounds, **computing()}
 
 

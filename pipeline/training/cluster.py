@@ -109,7 +109,7 @@ class Cluster:
         return total
 
     def save(self, directory: Path) -> None:
-        """Have the first worker write the model, which is whole between two blocks."""
+        """Have the first worker write the model, which is whole between two cycles."""
         self._call("save", directory, only_first=True)
 
     def load(self, directory: Path) -> None:

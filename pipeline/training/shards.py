@@ -209,7 +209,7 @@ class Shards:
         return (self.replicas.inputs, self.replicas.input), (self.replicas.outputs, self.replicas.output)
 
     def save(self, directory: Path) -> None:
-        """Write the model, which is the same on all workers between two blocks."""
+        """Write the model, which is the same on all workers between two cycles."""
         self.model.save(directory)
 
     def load(self, directory: Path) -> None:

@@ -67,7 +67,7 @@ class Threads:
         return self.schedule.cycle_rounds
 
     def save(self, directory: Path) -> None:
-        """Write the model, which is whole between two blocks."""
+        """Write the model, which is whole between two cycles."""
         self.model.save(directory)
 
     def load(self, directory: Path) -> None:

@@ -167,13 +167,16 @@ def _as_used(store: Store, link: Link, on_unusable: OnUnusable) -> Artifact | No
     return found if found and found.manifest.digest == link.digest else None
 
 
-def broken_records(store: Store, run: Mapping[str, Any], on_unusable: OnUnusable) -> list[dict[str, Any]]:
-    """The records in quarantine, by file and place: a byte of the file, or of its decompressed text, or a row of a shard of Parquet."""
+def broken_records(store: Store, run: Mapping[str, Any], on_unusable: OnUnusable) -> list[dict[str, Any]] | None:
+    """The records in quarantine, by file and place: a byte of the file, or of its decompressed text, or a row of a shard of Parquet.
+
+    None when that is not known any more, or not here. Beyond the first 1,000 of a shard one row stands for all of a reason.
+    """
     step = next((step for step in run["steps"] if step["step"] == "tokenize"), None)
     artifacts = [artifact for link in links_of(step) if (artifact := _as_used(store, link, on_unusable))] if step else []
     # When one of them was removed from the store, nobody knows which shard it was. In the shared store are tables that nobody has read.
     if len(run["sources"]) != len(artifacts) or not all(artifact.is_here for artifact in artifacts):
-        return []
+        return None
     return [
         {
             "file": source["path"],

@@ -1,7 +1,7 @@
 """Train a block of text on many threads, all inside compiled code: claim stretches, train them, and merge replicas after every round.
 
 A block is cut into rounds and a round into stretches of centres. With replicas, stretch s of a round trains replica s, and after the
-round the most frequent rows become one again; after the last round all rows do. Nothing then depends on which thread did what. Without,
+round the most frequent rows become one again; how many, the plan says. Nothing then depends on which thread did what. Without,
 all stretches train one model at the same time, and results depend on timing unless there is one thread.
 """
 

@@ -76,7 +76,7 @@ def _bytes_of_text(shard: SourceShard, artifact: Artifact) -> tuple[int, int]:
 
 
 def _bytes_on_disk(shard: SourceShard, artifact: Artifact) -> tuple[int, int]:
-    """Bytes of a shard, and those of a damaged archive that gave nothing."""
+    """Bytes of a shard, and those of a damaged archive or of Parquet that gave nothing."""
     return shard.n_bytes, _measure(artifact, "lost_bytes")
 
 

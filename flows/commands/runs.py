@@ -57,7 +57,7 @@ def show(
 ) -> None:
     """The models and runs in the store; with REFERENCE, one run: its steps, its scores, and where every token went.
 
-    With --broken, only what of its corpus could not be read: every such record by file and place.
+    With --broken, only the broken records of its corpus, by file and place; beyond 1,000 of a shard one row stands for many.
 
     Runs that did not finish, or go on, are listed last; --json leaves them out. A record stays when what it tells of was removed.
     """
@@ -75,8 +75,15 @@ def show(
         run = run_meant(where, referent)
         if broken:
             records = broken_records(where, run, unusable.append)
-            print_json(records) if as_json else show_broken(records, console())
             warn_of_unusable(unusable)
+            if records is None:
+                raise UsageError(
+                    "What was broken is not known here: the tokenized text is not in the store, or not what this run left.",
+                    where=str(where.root),
+                    got=f"run {run['id']}",
+                    remedy="The same configuration run again tokenizes what is gone.",
+                )
+            print_json(records) if as_json else show_broken(records, console())
             return
         print_json(run) if as_json else show_run(where, run, console(), referent.version, unusable.append)
     elif as_json:

@@ -55,7 +55,7 @@ class Account:
         self._dropped[1][why] += n_bytes
 
     def lose(self, why: Reason, n_bytes: int) -> None:
-        """Bytes of the file itself gave nothing: how many records they hold, nobody knows."""
+        """Bytes of the file itself gave nothing; of an archive nobody knows how many records they hold."""
         self._lost[why] += n_bytes
 
     def mends(self, reason: Reason) -> bool:

@@ -20,6 +20,7 @@ from pipeline.choices import Loss, Model, TrainMode
 from pipeline.configuration import Train
 from pipeline.declarations import TRAIN
 from pipeline.environment import computing
+from pipeline.errors import TrainingError
 from pipeline.events import RunWarned, StepResumed, emit
 from pipeline.interruption import Interruption, noted_interruptions
 from pipeline.progress import Progress
@@ -86,7 +87,7 @@ def build(job: Job[Train]) -> Outcome:
     Raises
     ------
     TrainingError
-        When the loss is no longer finite, or far above that of vectors that know nothing.
+        When the loss is no longer finite, or far above that of vectors that know nothing, or a vector is not finite.
     KeyboardInterrupt
         After SIGINT or SIGTERM, with a checkpoint behind it.
     """
@@ -98,9 +99,13 @@ def build(job: Job[Train]) -> Outcome:
         position, (inputs, outputs) = _train(job, files, trainer, task.loss_at_zero())
         measures = trainer.measures
     del trainer  # with it its replicas, before the vectors are written
-    written = write_vectors(
-        job.directory, vocabulary, job.settings.dimensions, lambda first, last: (inputs[first:last], outputs[first:last])
-    )
+    try:
+        written = write_vectors(
+            job.directory, vocabulary, job.settings.dimensions, lambda first, last: (inputs[first:last], outputs[first:last])
+        )
+    except TrainingError:
+        job.checkpoints.clear()  # from which the next run would only diverge again
+        raise
     return Outcome(
         (written, _write_rounds(job, position.rounds)),
         (Tally("centres", sum(file.n_centres for file in files), position.n_centres),),

@@ -85,7 +85,7 @@ def merge_schedule(share: npt.NDArray[np.float64], meetings: npt.NDArray[np.floa
         float64 (V,): how often an example meets each output row. Those met often should be first, for no row waits longer for a merge
         than one behind it.
     settings
-        Of training: its model, shards, dimensions and learning rate count.
+        Of training: all that decides how long a centre takes, and its shards and learning rate.
     n_contexts
         Contexts of an average centre.
 

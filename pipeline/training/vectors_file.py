@@ -37,19 +37,19 @@ def write_vectors(
             columns = []
             for name, matrix in zip(("input", "output"), vectors(first, first + len(words)), strict=True):
                 numbers = matrix[:, :n_dimensions]
-                _check(numbers, words["token"], name)
+                _refuse_what_is_not_finite(numbers, words["token"], name)
                 columns.append(pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), type=schema.field(name).type))
             yield pa.record_batch([words["token"].chunk(0), words["count"].chunk(0), *columns], schema=schema)
 
     return write_table(directory, VECTORS_FILE, schema, batches())
 
 
-def _check(numbers: Matrix, words: pa.ChunkedArray, name: str) -> None:
+def _refuse_what_is_not_finite(numbers: Matrix, words: pa.ChunkedArray, name: str) -> None:
     bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
     if len(bad):
         raise TrainingError(
-            "Training diverged: there are vectors that are no finite numbers.",
+            "The vectors of some words are no finite numbers.",
             where=f"{name} vector of the word {words[bad[0]].as_py()!r}",
-            got=f"{len(bad):,} such vectors among {len(words):,}",
-            remedy="Lower the learning rate.",
+            got=str(numbers[bad[0]][~np.isfinite(numbers[bad[0]])][0]),
+            remedy="Where the model has a learning rate, lower it.",
         )

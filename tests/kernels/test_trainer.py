@@ -393,8 +393,9 @@ def test_case__is_worth_testing():
     sets = [(base + i) // (64 * uses) * 64 + (base + i) % 64 for i in range(len(tokens))]
     draws = [reference.draw_noise(int(key), number * 5, 5, threshold, other) for number in sets]
     assert key == NOISE_KEY
-    assert uses > 1
-    assert max(map(sets.count, sets)) == uses
+    # Sets lie in 128 slots; one that comes back to its slot is not drawn again.
+    kept = [number == sets[i - 128] for i, number in enumerate(sets) if i >= 128]
+    assert 10 < sum(kept) < len(kept)
     assert sum(int(tokens[i]) in noise for i, noise in enumerate(draws)) > 10
     assert sum(len(set(noise)) < 5 for noise in draws) > 10
     assert len(set(radius.tolist())) == 6

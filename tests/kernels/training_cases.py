@@ -84,7 +84,7 @@ class Case:
         return Rates(self.start_rate, 0.01, self.first_centre + 2 * self.n_centres)
 
 
-def noise_of(weights, kind=SHARED, uses=2):
+def noise_of(weights, kind=SHARED, uses=8):
     """Noise in these proportions; a set of it is used by so many windows."""
     weights = np.asarray(weights, np.float64)
     correction = np.log(kind.n_negatives * weights / weights.sum()).astype(np.float32) if kind.corrected else np.zeros(0, np.float32)

@@ -4,6 +4,7 @@ import io
 import itertools
 import random
 import re
+import shutil
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -294,6 +295,8 @@ def test_show__tells_what_was_broken_and_where(first: int, lines: list[str], tmp
     every = broken_records(run.store, newest_run(run.store), pytest.fail)
     assert sum(record["records"] for record in every) == n_broken
     assert all(record["file"] == str(path) and data[record["at"]] == 0xE9 for record in every)
+    shutil.rmtree(run.made["tokenize"][0].directory)
+    assert broken_records(run.store, newest_run(run.store), pytest.fail) is None
     rows = [line.split() for line in shown.splitlines() if line.startswith(str(path))]
     assert len(rows) == 20
     for row in rows:

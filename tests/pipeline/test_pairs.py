@@ -1,8 +1,9 @@
-"""The explicit pairs of a pairs artifact."""
+"""The pairs of every epoch, however they are cut, and the explicit pairs of an artifact."""
 
 from itertools import chain
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.errors import StoreError, UsageError
@@ -52,3 +53,19 @@ def test_expand__names_a_file_that_is_gone(run: Run, tmp_path: Path) -> None:
     artifact = type(run.made["pairs"][0])(tmp_path, run.made["pairs"][0].manifest)
     with pytest.raises(StoreError, match="cannot be read"):
         list(expand(artifact))
+
+
+@pytest.mark.parametrize(("part", "group"), [(64, 64), (100, 16), (1, 8192)])
+def test_pairs__are_the_same_in_parts_and_row_groups_of_any_size(
+    part: int, group: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.pairs.SENTENCES_A_PART", part)
+    monkeypatch.setattr("pipeline.stages.pairs.SENTENCES_A_GROUP", group)
+    other = walk(run.configuration, tmp_path / "store", InPlace(), "pairs")
+    for epoch in range(2):
+        tables = []
+        for (artifact,) in (run.made["pairs"], other.made["pairs"]):
+            files = artifact.files(f"epoch-{epoch:03d}/")
+            tables.append(pa.concat_tables(read_table(artifact.path(file.name), PAIRS) for file in files).combine_chunks())
+        assert len(files) > 1
+        assert tables[0].equals(tables[1])

@@ -41,6 +41,17 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def store_of_many_files(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose pairs lie in several files an epoch: a cycle goes over all of them, and only at its end the model is whole."""
+    store = tmp_path_factory.mktemp("many") / "store"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.stages.pairs.SENTENCES_A_PART", 64)
+        pairs = walk(configured(text, train__dimensions=20, pairs__epochs=6), store, last="pairs").made["pairs"][0]
+    assert len(pairs.files("epoch-000/")) == 5
+    return store
+
+
 def train(text: Path, store: Path, workers: Workers, **changes: object) -> Run:
     """A run up to the vectors; nothing of it is left for the next one but its bytes."""
     run = walk(configured(text, **{"train__dimensions": 20, "pairs__epochs": 6} | changes), store, workers, "train")
@@ -188,28 +199,37 @@ def test_cluster__begins_again_when_a_worker_is_killed_in_a_block(text: Path, st
     assert killer.done.count(killer.done[0]) == 2
 
 
-def die_in_training(text: Path, store: Path, n_processes: int) -> None:
-    """Train by so many processes, or by threads, until the fourth block; each has a checkpoint. Then kill this process."""
+class Signaller:
+    """Sends this process a signal after so many blocks."""
 
-    def hear(event: Event) -> None:
+    def __init__(self, number: signal.Signals, n_blocks: int) -> None:
+        self.number, self.n_blocks, self.n_done = number, n_blocks, 0
+
+    def __call__(self, event: Event) -> None:
+        """Hear an event of the run."""
         if isinstance(event, StepAdvanced) and event.step == "train":
-            done.append(event.n_done)
-            if len(done) == 4:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self.n_done += 1
+            if self.n_done == self.n_blocks:
+                os.kill(os.getpid(), self.number)
 
-    done: list[int] = []
+
+def die_in_training(text: Path, store: Path, n_processes: int, n_blocks: int) -> None:
+    """Train so many blocks by so many processes, or by threads, with every checkpoint that there can be; then kill this process."""
     with pytest.MonkeyPatch.context() as patch:
         hear_every_block(patch)
-        with DaskWorkers(ClusterSection(processes=n_processes, checkpoint_s=1e-6)) as workers, listening(hear):
+        hearing = listening(Signaller(signal.SIGKILL, n_blocks))
+        with DaskWorkers(ClusterSection(processes=n_processes, checkpoint_s=1e-6)) as workers, hearing:
             train(text, store, workers)
 
 
-@pytest.mark.parametrize(("killed", "going_on"), [(2, 2), (2, 0), (0, 2)])
+@pytest.mark.parametrize(("killed", "going_on"), [(2, 2), (2, 0), (0, 2), (0, 0)])
 def test_cluster__goes_on_where_a_killed_run_was_whoever_trained_it(
-    killed: int, going_on: int, text: Path, store: Path, expected: dict
+    killed: int, going_on: int, text: Path, store_of_many_files: Path
 ) -> None:
-    """Processes for processes, threads for processes, and processes for threads."""
-    process = multiprocessing.get_context("spawn").Process(target=die_in_training, args=(text, store, killed))
+    """Processes or threads for processes or threads, from the end of the first cycle; killed in the second."""
+    store = store_of_many_files
+    expected = train(text, store, InPlace()).bytes
+    process = multiprocessing.get_context("spawn").Process(target=die_in_training, args=(text, store, killed, 8))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
@@ -217,8 +237,25 @@ def test_cluster__goes_on_where_a_killed_run_was_whoever_trained_it(
     heard: list[Event] = []
     with DaskWorkers(ClusterSection(processes=going_on)) as workers, listening(heard.append):
         run = train(text, store, workers)
-    assert run.bytes == expected[4]
-    assert [event.n_done > 0 for event in heard if isinstance(event, StepResumed)] == [True]
+    assert run.bytes == expected
+    (resumed,) = (event for event in heard if isinstance(event, StepResumed))
+    assert resumed.n_done == pytest.approx(resumed.n_total / 6, rel=0.1)
+
+
+@pytest.mark.usefixtures("every_block")
+@pytest.mark.parametrize("n_processes", [0, 2])
+def test_cluster__told_to_stop_within_a_cycle_trains_to_its_end(n_processes: int, text: Path, store_of_many_files: Path) -> None:
+    store = store_of_many_files
+    expected = train(text, store, InPlace()).bytes
+    signaller = Signaller(signal.SIGINT, 7)
+    with DaskWorkers(ClusterSection(processes=n_processes)) as workers, listening(signaller), pytest.raises(KeyboardInterrupt):
+        train(text, store, workers)
+    assert signaller.n_done == 10
+    heard: list[Event] = []
+    with listening(heard.append):
+        assert train(text, store, InPlace()).bytes == expected
+    (resumed,) = (event for event in heard if isinstance(event, StepResumed))
+    assert resumed.n_done == pytest.approx(resumed.n_total / 3, rel=0.1)
 
 
 @pytest.mark.usefixtures("every_block")

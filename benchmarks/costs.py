@@ -166,7 +166,7 @@ def main() -> None:
         "noise a batch": {},
         "noise a window": {"train__noise_draws": "per_window"},
         "noise a pair": {"train__noise_draws": "per_pair"},
-        "a checkpoint every second": {"cluster__checkpoint_s": 1},
+        "a checkpoint every second": {"cluster__checkpoint_s": 1, "pairs__epochs": 20},
         "300 dimensions, 8 shards": wide | {"train__shards": 8},
         "300 dimensions, shared": wide | {"train__mode": "shared"},
     }

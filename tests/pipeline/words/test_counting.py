@@ -139,7 +139,7 @@ print(words.n_in, words.n_kept, peak_mb())
 
 @pytest.mark.stress
 def test_vocabulary__of_twenty_million_distinct_tokens_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
-    """The whole process, from the text on: 200 MB in shards of 16, in which nearly every token is another one; 256 MB for counting."""
+    """The whole process, from the text on: 200 MB in shards of 12, in which nearly every token is another one; 256 MB for counting."""
     with (tmp_path / "text.txt").open("w", encoding="utf-8") as text:
         for first in range(0, 20_000_000, 100_000):
             for start in range(first, first + 100_000, 50):

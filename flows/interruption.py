@@ -8,6 +8,7 @@ from pipeline.events import Event, StepFinished, StepStarted
 
 INTERRUPTED = 130  # the exit code of a command that was interrupted
 SECONDS_TO_NEXT_TRY = 0.05
+DROPPING = ("llvmlite", "distributed.gc")  # modules whose callbacks drop exceptions: while Numba compiles, while Dask measures collections
 
 
 def hear_interruptions(event: Event | None = None) -> None:
@@ -23,9 +24,9 @@ def hear_interruptions(event: Event | None = None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise, but not where an exception is lost: LLVM calls Python back while Numba compiles, and drops what Python raises there."""
+    """Raise, but not where an exception is lost: Python drops what is raised in what LLVM or the garbage collector have called."""
     while frame:
-        if frame.f_globals.get("__name__", "").startswith("llvmlite"):
+        if frame.f_globals.get("__name__", "").startswith(DROPPING) or frame.f_code.co_name == "__del__":
             signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_NEXT_TRY)
             return
         frame = frame.f_back

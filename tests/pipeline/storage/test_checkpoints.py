@@ -11,7 +11,7 @@ import pytest
 from pipeline.events import Event, RunWarned, listening
 from pipeline.storage.checkpoints import STATE, Checkpoints
 
-MADE_BY = {"processor": "znver3", "block_centres": 4096}
+MADE_BY = {"processor": "znver3", "round_centres": 4096}
 
 
 def save_number(number: int):

@@ -15,7 +15,6 @@ Offsets = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
 _FIRST_SLOTS = 1 << 12
-_TOKENS_AT_ONCE = 1 << 16  # room is made for an entry of each: few, because new memory takes longer than counting in it
 _HALF = np.uint64(32)
 _SECOND = np.uint64(0xFFFFFFFF)
 
@@ -38,14 +37,12 @@ class Spans:
         self._clear()
 
     def add(self, codes: Codes, offsets: Offsets) -> None:
-        """Count the spans of a text: codes [n] in [0, W), sentence borders [S + 1]."""
-        first, n_sentences = 0, len(offsets) - 1
-        while first < n_sentences:
-            last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _TOKENS_AT_ONCE, side="right")) - 1)
-            part = offsets[first : last + 1]
-            self._make_room(int(part[-1] - part[0]))
-            self.n_entries = _count(codes, part, self._is_connector, self._slots, self._keys, self._counts, self.n_entries)
-            first = last
+        """Count the spans of a text: codes [n] in [0, W), sentence borders [S + 1].
+
+        Room is made for an entry of each token, and new memory takes longer than counting in it: add long texts in parts.
+        """
+        self._make_room(int(offsets[-1] - offsets[0]))
+        self.n_entries = _count(codes, offsets, self._is_connector, self._slots, self._keys, self._counts, self.n_entries)
 
     def take(self) -> tuple[Codes, Offsets, npt.NDArray[np.int64]]:
         """All spans in order of first occurrence, int32[L] words with borders int64[m + 1], and counts int64[m]; none is left here."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from pipeline.configuration import Cluster
 from pipeline.errors import ConfigurationError, WorkerError
-from pipeline.memory import ALLOCATOR
+from pipeline.memory import ALLOCATOR, give_back_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +43,7 @@ class Workers(Protocol):
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """The results in the order of the items; `on_done` hears each as it comes.
 
-        The first error of a task is raised, and no further task is started.
+        The first error of a task is raised, and no further task is started. What tasks in this process have freed the system has again.
         """
 
     def cluster_client(self) -> Any:
@@ -63,6 +63,7 @@ class InPlace:
         for item in items:
             results.append(function(item))
             on_done(results[-1])
+        give_back_memory()
         return results
 
     def cluster_client(self) -> Any:
@@ -125,6 +126,7 @@ class DaskWorkers:
             ) from error
         finally:
             client.cancel(futures)
+        give_back_memory()
         return results + [found[place] for place in range(len(futures))]
 
     def cluster_client(self) -> Any:

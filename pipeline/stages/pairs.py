@@ -15,7 +15,6 @@ from kernels.pairs import DrawTallies, draw_pairs, keep_probabilities_paper, kee
 from pipeline.choices import SubsampleFormula, WindowKind
 from pipeline.configuration import Pairs
 from pipeline.errors import ConfigurationError
-from pipeline.memory import give_back_memory
 from pipeline.progress import Progress
 from pipeline.stage import Job, Outcome
 from pipeline.storage.artifact import FileRecord, Tally
@@ -53,7 +52,6 @@ def build(job: Job[Pairs]) -> Outcome:
     vocabulary = job.inputs["vocabulary"][0].path(VOCABULARY_FILE)
     with scratch(job.directory) as directory:
         encoded = encode_shards(shards_of(job.inputs["text"]), vocabulary, directory, job.workers)
-        give_back_memory()
         cuts = list(cut_text(encoded, SENTENCES_A_PART))
         parts = [
             Part(number, epochs, first, pieces, vocabulary, job.settings, job.directory)

@@ -111,5 +111,5 @@ def _join_shard(task: _Shard) -> tuple[tuple[FileRecord, FileRecord], int, int]:
     table, lexicon = read_table(task.directory / PHRASES_FILE, PHRASES), task.shard.lexicon()
     phrases = phrases_of_shard(table, one_array(lexicon["token"]), task.delimiter)
     texts = (phrases.join(text) for text in task.shard.sentences())
-    sentences, joined, n_tokens = write_shard(task.directory, f"{task.number:05d}/", texts, [phrases.tokens])
+    sentences, joined, n_tokens = write_shard(task.directory, f"{task.number:05d}/", texts, phrases.tokens)
     return (sentences, joined), pc.sum(lexicon["count"]).as_py() or 0, n_tokens

@@ -38,6 +38,14 @@ class Text:
         begin, end = self.offsets[first], self.offsets[last]
         return Text(self.codes[begin:end], self.offsets[first : last + 1] - begin)
 
+    def cut(self, n_codes: int) -> Iterator["Text"]:
+        """The same sentences in parts of at most so many codes, or of one sentence that is longer, without copying the codes."""
+        first = 0
+        while first < self.n_sentences:
+            last = max(first + 1, int(np.searchsorted(self.offsets, self.offsets[first] + n_codes, side="right")) - 1)
+            yield self.part(first, last)
+            first = last
+
 
 def write_table(directory: Path, name: str, schema: pa.Schema, batches: pa.Table | Iterable[pa.RecordBatch]) -> FileRecord:
     """Write one Parquet file of an artifact and describe it.

@@ -24,14 +24,16 @@ from kernels.bigrams import CHUNK_TOKENS, Counted, count_bigrams, merge_counts, 
 from kernels.spans import Spans
 from pipeline.progress import Progress
 from pipeline.storage.schemas import BIGRAMS, LEXICON
-from pipeline.storage.tables import read_table, write_table
+from pipeline.storage.tables import count_bytes, read_table, write_table
 from pipeline.words.counting import count_strings, cut_groups, one_array
-from pipeline.words.text import TextShard, codes_to_ids
+from pipeline.words.text import LEXICON_FILE, TextShard, codes_to_ids
 from pipeline.workers import Workers
 
-TOKENS_A_GROUP = 4_194_304
-# Of the memory of a task: 8 bytes a token of a chunk, 16 a bigram counted, twice that while the last are merged; some 30 a span in the
-# tree, and five times that while it, or a bigram with a rare word, is spelled out.
+TOKENS_A_GROUP, TOKENS_AT_ONCE = 4_194_304, 65_536
+# Of the memory of a task the words of its shards take up to half, if one shard has no more: four times their lexicons. Of the rest
+# 8 bytes a token of a chunk, 16 a bigram counted, twice that while the last are merged; some 30 a span in the tree, and five times that
+# while it, or a bigram with a rare word, is spelled out.
+LEXICON_FACTOR = 4
 BYTES_A_TOKEN, BYTES_A_BIGRAM, BYTES_A_SPAN = 80, 160, 512
 BYTES_A_MERGED = 48  # read, in the stack, merged
 BETWEEN = "\0"  # between the words of a candidate that is spelled out: no token has it
@@ -82,6 +84,12 @@ class _Group:
     plan: _Plan
     number: int
     shards: tuple[TextShard, ...]
+    words_bytes: int
+
+    @property
+    def task_bytes(self) -> int:
+        """What the words leave of its memory."""
+        return max(self.plan.task_bytes - self.words_bytes, self.plan.task_bytes // 2)
 
 
 @dataclass(frozen=True)
@@ -150,13 +158,17 @@ def count_candidates(
     StoreError
         When a file of the text cannot be read.
     """
-    sizes = [shard.n_tokens for shard in shards]
-    groups = cut_groups(shards, sizes, min(TOKENS_A_GROUP, math.ceil(sum(sizes) / workers.n_threads)))
-    needed = math.ceil(BYTES_A_MERGED * sum(sizes) / workers.task_bytes)
+    n_tokens = sum(shard.n_tokens for shard in shards)
+    tokens_a_group = max(1, min(TOKENS_A_GROUP, math.ceil(n_tokens / workers.n_threads)))
+    words_bytes = {shard: LEXICON_FACTOR * count_bytes(shard.directory / LEXICON_FILE) for shard in shards}
+    # Of a group two things have a limit. Both sizes are scaled to one, in whole numbers.
+    sizes = [max(shard.n_tokens * workers.task_bytes, 2 * words_bytes[shard] * tokens_a_group) for shard in shards]
+    groups = cut_groups(shards, sizes, tokens_a_group * workers.task_bytes)
+    needed = math.ceil(BYTES_A_MERGED * n_tokens / workers.task_bytes)
     plan = _Plan(tuple(words), connectors, all_distinct, max(1, needed, min(len(groups), workers.n_threads)), workers.task_bytes, directory)
     progress.n_total += len(groups) + plan.n_partitions
     plan.spelled.mkdir()
-    tasks = [_Group(plan, number, group) for number, group in enumerate(groups)]
+    tasks = [_Group(plan, number, group, sum(words_bytes[shard] for shard in group)) for number, group in enumerate(groups)]
     counts = workers.map(_count_group, tasks, lambda count: progress.advance(1, count.n_tokens))
     merges = [_Merge(plan, number, min_count) for number in range(plan.n_partitions)]
     merged = workers.map(_merge_partition, merges, lambda _: progress.advance(1, 0))
@@ -176,41 +188,38 @@ class _Counter:
 
     def __init__(self, group: _Group) -> None:
         self.group, self.plan = group, group.plan
-        words = one_array(pa.concat_tables([read_table(path, LEXICON, ["token"]) for path in self.plan.words])["token"])
+        known = pa.concat_tables([read_table(path, LEXICON, ["token"]) for path in self.plan.words])["token"]
         lexicons = [shard.lexicon() for shard in group.shards]
         lexicon = pa.concat_tables(lexicons)
-        tokens = one_array(lexicon["token"])
         self.bases = np.cumsum([0] + [len(one) for one in lexicons[:-1]]).astype(np.int32)
-        self.n_ids, self.names = len(words), pa.concat_arrays([words, tokens])
+        self.n_ids, self.names = len(known), pa.concat_arrays([*known.chunks, *lexicon["token"].chunks])
+        words, tokens = self.names[: self.n_ids], self.names[self.n_ids :]
         is_connector = pc.is_in(tokens, value_set=pa.array(self.plan.connectors, pa.string()))
         self.connectors = frozenset(tokens.filter(pc.and_(is_connector, pc.greater(one_array(lexicon["count"]), 0))).to_pylist())
         self.is_connector = is_connector.to_numpy(zero_copy_only=False)
-        ids = codes_to_ids(lexicon, words)
+        ids = codes_to_ids(tokens, words)
         self.is_rare = (ids < 0) & ~self.is_connector
         if self.plan.all_distinct:  # of words that have none, ids that mean something in this group only
             ids[self.is_rare] = np.flatnonzero(self.is_rare) + self.n_ids
         ids[self.is_connector] = -1
         self.ids = ids
         self.spans = Spans(self.is_connector)
-        self.most_spans = max(1, self.plan.task_bytes // BYTES_A_SPAN)
+        self.most_spans = max(1, group.task_bytes // BYTES_A_SPAN)
         self.n_tokens = self.n_seen = self.n_written = self.n_files = 0
 
     def count(self) -> _GroupCount:
         """Count and spill."""
-        task_bytes = self.plan.task_bytes
+        task_bytes = self.group.task_bytes
         chunk_tokens = max(1, min(CHUNK_TOKENS, task_bytes // BYTES_A_TOKEN))
-        for bigrams, counts in count_bigrams(self._texts(), task_bytes // BYTES_A_BIGRAM, chunk_tokens):
-            first, second = bigrams >> HIGH, bigrams & LOW
-            is_rare = (first >= self.n_ids) | (second >= self.n_ids)
-            self._spell_bigrams(bigrams[is_rare], counts[is_rare])
-            self._spill((bigrams[~is_rare], counts[~is_rare]))
+        for counted in count_bigrams(self._texts(), task_bytes // BYTES_A_BIGRAM, chunk_tokens):
+            self._spill(self._without_rare(counted))
         self._spill_spans()
         return _GroupCount(self.n_tokens, self.n_seen, self.n_seen - self.n_written, self.connectors)
 
     def _texts(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]]:
         """The sentences in ids; -1 is in no bigram. Spans are counted on the way."""
         for shard, base in zip(self.group.shards, self.bases, strict=True):
-            for text in shard.sentences():
+            for text in (part for texts in shard.sentences() for part in texts.cut(TOKENS_AT_ONCE)):
                 codes = text.codes + base
                 self.n_tokens += len(codes)
                 lengths = np.diff(text.offsets)
@@ -234,12 +243,16 @@ class _Counter:
                 table = pa.table([bigrams[part], counts[part]], schema=BIGRAMS)
                 write_table(self.plan.partition(number), name, BIGRAMS, table)
 
-    def _spell_bigrams(self, bigrams: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
-        """Write bigrams that have a word without an id."""
-        for first in range(0, len(bigrams), self.most_spans):
-            part = bigrams[first : first + self.most_spans]
-            ids = np.stack([part >> HIGH, part & LOW], axis=1).astype(np.int64).ravel()
-            self._spell(ids, np.arange(0, len(ids) + 1, 2), counts[first : first + self.most_spans])
+    def _without_rare(self, counted: Counted) -> Counted:
+        """Write bigrams that have a word without an id; the others."""
+        bigrams, counts = counted
+        is_rare = (bigrams >> HIGH >= self.n_ids) | (bigrams & LOW >= self.n_ids)
+        rare = np.flatnonzero(is_rare)
+        for first in range(0, len(rare), self.most_spans):
+            part = rare[first : first + self.most_spans]
+            ids = np.stack([bigrams[part] >> HIGH, bigrams[part] & LOW], axis=1).astype(np.int64).ravel()
+            self._spell(ids, np.arange(0, len(ids) + 1, 2), counts[part])
+        return (bigrams[~is_rare], counts[~is_rare]) if len(rare) else counted
 
     def _spill_spans(self) -> None:
         """Write what has connectors; with a rare word only where all are to be known."""

@@ -25,7 +25,7 @@ from pipeline.workers import Workers
 T = TypeVar("T")
 
 # Adding up takes so many times the bytes of the tables at most, where these have nothing in common: hash table, result, order.
-MEMORY_FACTOR = 8.0
+MEMORY_FACTOR = 10.0
 ROWS_AT_ONCE = 65_536
 LARGEST_STRINGS = 1 << 30  # bytes of tables that are added up: Arrow's strings end at twice that
 

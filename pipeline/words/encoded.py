@@ -64,7 +64,7 @@ def encode_shards(shards: Sequence[TextShard], vocabulary: Path, directory: Path
 
 def _encode_lexicons(task: _Lexicons) -> list[EncodedShard]:
     lexicons = [shard.lexicon() for shard in task.shards]
-    ids = codes_to_ids(pa.concat_tables(lexicons), read_table(task.vocabulary, VOCABULARY, ["token"])["token"]) + np.int32(1)
+    ids = codes_to_ids(pa.concat_tables(lexicons)["token"], read_table(task.vocabulary, VOCABULARY, ["token"])["token"]) + np.int32(1)
     write_whole(task.target, [ids.tobytes()], durable=False)
     borders = np.cumsum([0] + [len(lexicon) for lexicon in lexicons]).tolist()
     return [EncodedShard(shard, task.target, *pairwise) for shard, pairwise in zip(task.shards, itertools.pairwise(borders), strict=True)]

@@ -22,7 +22,7 @@ class ShardPhrases:
     steps: npt.NDArray[np.uint64]
     leads_to: npt.NDArray[np.int32]
     """Both as `join_phrases` wants them."""
-    tokens: pa.StringArray
+    tokens: tuple[pa.StringArray, pa.StringArray]
     """By code: the shard's, as they were, and behind them those that phrases make."""
 
     def join(self, text: Text) -> Text:
@@ -47,22 +47,28 @@ def phrases_of_shard(table: pa.Table, tokens: pa.StringArray, delimiter: str) ->
     Which words are connectors is not asked. One that is inside no phrase of the table is at the end of none either: whether it is passed
     over or begins a phrase in vain, the same words come out.
     """
-    columns = [one_array(table["first"]), one_array(table["second"]), one_array(table["connectors"])]
-    words = pa.concat_arrays([columns[0], columns[1], columns[2].values])
-    found = pc.index_in(words, value_set=tokens).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    n = len(table)
-    first, second, inside = found[:n], found[n : 2 * n], found[2 * n :]
-    offsets = columns[2].offsets.to_numpy().astype(np.int64)
+    first_words, second_words, connectors = (one_array(table[name]) for name in ("first", "second", "connectors"))
+    spelled = _spell(first_words, second_words, connectors, delimiter)
+    # Looked up is what the table has, of which there is less than of a shard's tokens.
+    encoded = pa.concat_arrays([first_words, second_words, connectors.values, spelled]).dictionary_encode()
+    in_table = pc.index_in(tokens, value_set=encoded.dictionary)
+    codes = np.full(len(encoded.dictionary), -1)  # of the table's strings in the shard
+    codes[in_table.drop_null().to_numpy()] = np.flatnonzero(in_table.is_valid())
+    n, n_inside = len(table), len(connectors.values)
+    *columns, made = np.split(encoded.indices.to_numpy(), np.cumsum([n, n, n_inside]))
+    first, second, inside = (codes[column] for column in columns)
+    offsets = connectors.offsets.to_numpy().astype(np.int64)
     n_missing = np.concatenate([np.zeros(1, np.int64), np.cumsum(inside < 0)])
     here = (first >= 0) & (second >= 0) & (np.diff(n_missing[offsets]) == 0)
-    # Different phrases can give one token (a_b + c, a + b_c): encoding gives it one code, and leaves the codes of the shard as they are.
-    first_words, second_words, connectors = (column.filter(pa.array(here)) for column in columns)
-    spelled = _spell(first_words, second_words, connectors, delimiter)
-    encoded = pa.concat_arrays([tokens, spelled]).dictionary_encode()
-    codes = encoded.indices[len(tokens) :].to_numpy()
-    steps, leads_to = _steps(first[here], second[here], codes, inside, offsets[:-1][here], np.diff(offsets)[here], len(tokens))
+    # Different phrases can give one token (a_b + c, a + b_c), or one that the shard has.
+    made = made[here]
+    new, places = np.unique(made[codes[made] < 0], return_index=True)
+    new = new[np.argsort(places)]
+    codes[new] = len(tokens) + np.arange(len(new))
+    steps, leads_to = _steps(first[here], second[here], codes[made], inside, offsets[:-1][here], np.diff(offsets)[here], len(tokens))
     order = np.argsort(steps)
-    return ShardPhrases(steps[order].astype(np.uint64), leads_to[order].astype(np.int32), encoded.dictionary)
+    new_tokens = encoded.dictionary.take(pa.array(new))
+    return ShardPhrases(steps[order].astype(np.uint64), leads_to[order].astype(np.int32), (tokens, new_tokens))
 
 
 def _spell(first: pa.StringArray, second: pa.StringArray, connectors: pa.ListArray, delimiter: str) -> pa.StringArray:

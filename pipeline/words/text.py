@@ -114,8 +114,8 @@ def count_tokens(artifacts: Sequence[Artifact]) -> int:
     return sum(int(artifact.manifest.measures["tokens"]) for artifact in artifacts)
 
 
-def codes_to_ids(lexicon: pa.Table, vocabulary: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
-    """For every local code the row of its token in `vocabulary`, or -1."""
-    rows = pc.index_in(lexicon["token"].combine_chunks(), value_set=vocabulary)
+def codes_to_ids(tokens: pa.Array | pa.ChunkedArray, vocabulary: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """For every local code, of whose tokens are given, the row in `vocabulary`, or -1."""
+    rows = pc.index_in(tokens, value_set=vocabulary)
     ids: npt.NDArray[np.int32] = pc.fill_null(rows, -1).to_numpy(zero_copy_only=False).astype(np.int32)
     return ids

@@ -38,6 +38,15 @@ def test_joined__is_the_texts_one_after_the_other(parts: list[list[list[int]]]) 
     assert sentences_of(joined([text_of(part) for part in parts])) == [sentence for part in parts for sentence in part]
 
 
+@given(sentence_lists, st.integers(1, 12))
+def test_cut__keeps_every_sentence_in_parts_that_are_full(sentences: list[list[int]], most: int) -> None:
+    parts = [sentences_of(part) for part in text_of(sentences).cut(most)]
+    sizes = [sum(map(len, part)) for part in parts]
+    assert [sentence for part in parts for sentence in part] == sentences
+    assert all(size <= most or len(part) == 1 for part, size in zip(parts, sizes, strict=True))
+    assert all(size + len(after[0]) > most for size, after in zip(sizes, parts[1:], strict=False))
+
+
 def test_write_shard__counts_what_it_writes_and_any_range_reads_back(tmp_path) -> None:
     rng = np.random.default_rng(1)
     sentences = [rng.integers(0, 9, rng.integers(0, 4)).tolist() for _ in range(2 * SENTENCES_A_GROUP + 100)]
@@ -68,8 +77,7 @@ def test_write_shard__of_no_text_at_all(tmp_path) -> None:
 
 
 def test_codes_to_ids__marks_what_is_not_in_the_vocabulary() -> None:
-    lexicon = pa.table({"token": ["b", "rare", "a"], "count": [1, 1, 1]}, schema=LEXICON)
-    assert codes_to_ids(lexicon, pa.array(["a", "b"])).tolist() == [1, -1, 0]
+    assert codes_to_ids(pa.array(["b", "rare", "a"]), pa.array(["a", "b"])).tolist() == [1, -1, 0]
 
 
 def test_count_elements__is_the_number_of_list_elements(tmp_path) -> None:

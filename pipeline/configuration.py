@@ -67,7 +67,7 @@ class Corpus(Section):
     """auto: by suffix, .txt .text .jsonl .ndjson .json .csv .tsv .parquet, all but the last also .gz .bz2 .xz .zst; or one for all."""
     column: Annotated[str, Field(min_length=1)] = "text"
     """Where JSON Lines, CSV, TSV and Parquet have the text: a key, or a column."""
-    shard_mb: Annotated[float, Field(gt=0, le=4096)] = 12
+    shard_mb: Annotated[float, Field(gt=0, le=4096)] = 10
     """Text and JSON Lines are cut at line borders, Parquet between row groups, into shards of about so many MB, read in parallel."""
     broken: Broken = Broken.SKIP
     """What becomes of records that cannot be read: fail ends the run, skip drops them, replace puts U+FFFD where they are not UTF-8."""

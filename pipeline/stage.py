@@ -1,6 +1,6 @@
 """What a stage is: how its work falls into artifacts, and how one of them is built. The stages themselves are in `stages/`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pipeline.configuration import Configuration, Section
 from pipeline.corpus import Observed
 from pipeline.storage.artifact import Artifact, FileRecord, Link, Tally, key_of
+from pipeline.storage.atomic import sync
 from pipeline.storage.checkpoints import Checkpoints
 from pipeline.storage.keys import Canonical, canonical
 
@@ -40,6 +41,11 @@ class Job(Generic[S]):
     material: Any
     workers: "Workers"
     checkpoints: Checkpoints  # of this build; they outlive a killed process
+
+    def settle(self, files: Iterable[FileRecord]) -> None:
+        """Wait for finished files to reach the disk while others are made: there is less to wait for in the end."""
+        for file in files:
+            sync(self.directory / file.name)
 
 
 @dataclass(frozen=True)

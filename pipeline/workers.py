@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from pipeline.configuration import Cluster
 from pipeline.errors import ConfigurationError, WorkerError
-from pipeline.memory import ALLOCATOR, give_back_memory
+from pipeline.memory import give_back_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,6 +19,9 @@ R = TypeVar("R")
 
 # Every 10 ms Dask's profiler of workers lists the frames of all threads, in which CPython 3.11 can deadlock (python/cpython#106883).
 NO_PROFILER = {"distributed.worker.profile.enabled": False}
+SECONDS_BETWEEN_MESSAGES = (
+    0.001  # from here to the scheduler. By default 0.01, for which all workers wait whenever new tasks follow others.
+)
 
 
 class Workers(Protocol):
@@ -124,8 +127,9 @@ class DaskWorkers:
                 expected="workers that live as long as a task",
                 remedy="Most often memory ran out: lower corpus.shard_mb or cluster.counting_mb, or take fewer workers.",
             ) from error
-        finally:
+        except BaseException:
             client.cancel(futures)
+            raise
         give_back_memory()
         return results + [found[place] for place in range(len(futures))]
 
@@ -151,9 +155,10 @@ class DaskWorkers:
             if self.cluster.address:
                 self._client = self._connected()
             elif self.cluster.processes:
-                self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, env=ALLOCATOR, **local)
+                self._client = Client(n_workers=self.cluster.processes, threads_per_worker=1, **local)
             else:
                 self._client = Client(processes=False, n_workers=1, threads_per_worker=self.n_threads, **local)
+            self._client.scheduler_comm.interval = SECONDS_BETWEEN_MESSAGES
         return self._client
 
     def _connected(self) -> Any:

@@ -27,6 +27,9 @@ from pipeline.words.text import count_tokens, regrouped, shards_of
 SENTENCES_A_PART = 32_768
 TOKENS, RADIUS = PAIRS.field("tokens").type, PAIRS.field("radius").type
 
+Drawn = tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]
+"""The files of a part, and where its words went."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -59,7 +62,12 @@ def build(job: Job[Pairs]) -> Outcome:
             for epochs in _epochs_together(number, len(cuts), job)
         ]
         progress = Progress(job.step, len(parts), "parts")
-        drawn = job.workers.map(_draw_part, parts, lambda part: progress.advance(1, sum(tally.n_in for tally in part[1])))
+
+        def on_done(part: Drawn) -> None:
+            progress.advance(1, sum(tally.n_in for tally in part[1]))
+            job.settle(part[0])
+
+        drawn = job.workers.map(_draw_part, parts, on_done)
     tallies = [epoch for _, epochs in drawn for epoch in epochs]
     n_in = count_tokens(job.inputs["text"]) * job.settings.epochs
     n_kept = sum(tally.n_kept for tally in tallies)
@@ -86,8 +94,8 @@ def _epochs_together(number: int, n_parts: int, job: Job[Pairs]) -> list[range]:
     return list(itertools.starmap(range, itertools.pairwise(borders)))
 
 
-def _draw_part(part: Part) -> tuple[tuple[FileRecord, ...], tuple[DrawTallies, ...]]:
-    """Write one file an epoch; and where the words went."""
+def _draw_part(part: Part) -> Drawn:
+    """Write one file an epoch."""
     settings = part.settings
     counts = read_table(part.vocabulary, VOCABULARY, ["count"])["count"].to_numpy()
     formula = keep_probabilities_program if settings.subsample_formula is SubsampleFormula.WORD2VEC else keep_probabilities_paper

@@ -25,6 +25,8 @@ from pipeline.words.phrase_table import Scoring, gather_phrases, score_candidate
 from pipeline.words.text import LEXICON_FILE, TextShard, count_tokens, shards_of, write_shard
 
 WORDS_FILE = "words.parquet"
+Joined = tuple[tuple[FileRecord, FileRecord], int, int]
+"""The files of a shard, and how many tokens it had, as its lexicon says, and has now."""
 
 
 def build(job: Job[Phrases]) -> Outcome:
@@ -97,7 +99,12 @@ def _joined(job: Job[Phrases], phrases: pa.Table, progress: Progress, tallies: t
     table = write_table(job.directory, PHRASES_FILE, PHRASES, phrases)
     shards = shards_of(job.inputs["text"])
     tasks = [_Shard(shard, number, job.directory, job.settings.delimiter) for number, shard in enumerate(shards)]
-    joined = job.workers.map(_join_shard, tasks, lambda done: progress.advance(1, done[1]))
+
+    def on_done(joined: Joined) -> None:
+        progress.advance(1, joined[1])
+        job.settle(joined[0])
+
+    joined = job.workers.map(_join_shard, tasks, on_done)
     n_before, n_after = sum(before for _, before, _ in joined), sum(after for _, _, after in joined)
     return Outcome(
         (table, *(record for records, _, _ in joined for record in records)),
@@ -106,8 +113,8 @@ def _joined(job: Job[Phrases], phrases: pa.Table, progress: Progress, tallies: t
     )
 
 
-def _join_shard(task: _Shard) -> tuple[tuple[FileRecord, FileRecord], int, int]:
-    """Write one shard with its phrases joined; how many tokens it had, as its lexicon says, and has now."""
+def _join_shard(task: _Shard) -> Joined:
+    """Write one shard with its phrases joined."""
     table, lexicon = read_table(task.directory / PHRASES_FILE, PHRASES), task.shard.lexicon()
     phrases = phrases_of_shard(table, one_array(lexicon["token"]), task.delimiter)
     texts = (phrases.join(text) for text in task.shard.sentences())

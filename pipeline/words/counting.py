@@ -6,7 +6,9 @@ What counts are for is not this module's business.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -112,7 +114,7 @@ def count_strings(
     sizes = [count_bytes(path) for path in files]
     if sum(sizes) <= min(workers.counting_bytes / MEMORY_FACTOR, LARGEST_STRINGS):
         rare_bytes = workers.task_bytes / MEMORY_FACTOR / 2 if keep_rare else 0.0
-        return _add_up(_Sum(0, tuple(files), min_count, most, directory, rare_bytes))
+        return _add_up(_Sum(0, tuple(files), min_count, most, directory, rare_bytes), _read_ahead if workers.n_threads > 1 else _read)
     bytes_at_once = max(1, int(min(workers.task_bytes / MEMORY_FACTOR, LARGEST_STRINGS)))
     n_partitions = math.ceil(sum(sizes) / bytes_at_once)
     groups = cut_groups(files, sizes, bytes_at_once)
@@ -191,9 +193,25 @@ def _bytes_of(strings: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArr
     return np.frombuffer(content or b"", np.uint8), borders
 
 
-def _add_up(task: _Sum) -> Counted:
+def _read(files: Iterable[Path]) -> Iterator[pa.Table]:
+    return (read_table(path, LEXICON) for path in files)
+
+
+def _read_ahead(files: Iterable[Path]) -> Iterator[pa.Table]:
+    """As `_read`, but a file is read while the one before is worked on."""
+    with ThreadPoolExecutor(1) as beside:
+        reads: deque[Future[pa.Table]] = deque()
+        for path in files:
+            reads.append(beside.submit(read_table, path, LEXICON))
+            if len(reads) > 1:
+                yield reads.popleft().result()
+        while reads:
+            yield reads.popleft().result()
+
+
+def _add_up(task: _Sum, read: Callable[[Iterable[Path]], Iterator[pa.Table]] = _read) -> Counted:
     """Add up files, and write what was seen often."""
-    table = _added_up(read_table(path, LEXICON) for path in task.files)
+    table = _added_up(read(task.files))
     is_often = pc.greater_equal(table["count"], task.min_count)
     often = table.filter(is_often)
     rare = task.directory / f"rare-{task.number:06d}.parquet" if 0 < table.nbytes <= task.rare_bytes else None

@@ -57,7 +57,8 @@ def encode_shards(shards: Sequence[TextShard], vocabulary: Path, directory: Path
         When a file of the text cannot be read.
     """
     sizes = [shard.n_words for shard in shards]
-    groups = cut_groups(shards, sizes, min(WORDS_AT_ONCE, math.ceil(sum(sizes) / workers.n_threads)))
+    share = math.ceil(sum(sizes) / workers.n_threads) + max(sizes, default=0) // 2
+    groups = cut_groups(shards, sizes, min(WORDS_AT_ONCE, share))
     tasks = [_Lexicons(group, vocabulary, directory / f"ids-{number:06d}") for number, group in enumerate(groups)]
     return [shard for group in workers.map(_encode_lexicons, tasks, lambda _: None) for shard in group]
 

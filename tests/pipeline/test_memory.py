@@ -1,5 +1,6 @@
 """Memory that goes back to the system."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.memory import give_back_memory
+from tests.conftest import ROOT
 
 
 def held_mb() -> float:
@@ -26,3 +28,11 @@ def test_give_back_memory__hands_back_what_was_freed_below_something_that_stays(
     assert last.sum() == 10_000
     assert full - before < 50
     assert full - after > 150
+
+
+@pytest.mark.parametrize("module", ["pipeline.run", "pipeline.vectors", "flows.command", "benchmarks.preparation"])
+def test_import__has_arrow_take_all_its_memory_from_malloc(module: str) -> None:
+    """Also what Arrow takes by itself, which `pyarrow.set_memory_pool` leaves as it was."""
+    program = f"import {module}, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=True)
+    assert done.stdout == "system\n"

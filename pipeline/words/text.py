@@ -66,13 +66,13 @@ def write_shard(directory: Path, prefix: str, texts: Iterable[Text], tokens: Ite
 
     def counted() -> Iterator[Text]:
         nonlocal counts
-        for text in texts:
+        for text in regrouped(texts, SENTENCES_A_GROUP):
             seen = np.bincount(text.codes, minlength=len(counts))
             seen[: len(counts)] += counts
             counts = seen
             yield text
 
-    sentences = write_table(directory, prefix + SENTENCES_FILE, SENTENCES, map(_batch, regrouped(counted(), SENTENCES_A_GROUP)))
+    sentences = write_table(directory, prefix + SENTENCES_FILE, SENTENCES, map(_batch, counted()))
     array = pa.concat_arrays(list(tokens))
     counts = np.pad(counts, (0, len(array) - len(counts))).astype(np.int64)
     lexicon = pa.table([array, pa.array(counts)], schema=LEXICON)

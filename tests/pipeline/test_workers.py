@@ -188,17 +188,20 @@ def test_map__does_nothing_again_that_had_come_back_when_a_worker_died(tmp_path:
     heard: list[int] = []
 
     with DaskWorkers(Cluster(processes=2)) as workers:
+        _, pid = workers.map(pid_of, [0, 1], lambda n: None)
 
         def listen(number: int) -> None:
             heard.append(number)
             if len(heard) == 20:
-                os.kill(workers.map(pid_of, [0, 1], lambda n: None)[1], signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
         assert workers.map(note, [(number, tmp_path) for number in range(60)], listen) == list(range(60))
     assert sorted(heard) == list(range(60))
     done = Counter(path.name.partition("-")[0] for path in tmp_path.iterdir())
     assert len(done) == 60
     assert {done[str(number)] for number in heard[:20]} == {1}
+    # The task under way had left no file; one that was just done may be done again.
+    assert sum(done.values()) <= 61
 
 
 def pid_of(_: int) -> int:

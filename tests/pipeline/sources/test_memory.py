@@ -1,10 +1,13 @@
 """Reading holds some blocks and one record, however long a line is: the most memory that a process of its own ever had."""
 
+import bz2
 import gzip
 import json
+import lzma
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
 from tests.conftest import ROOT
@@ -54,9 +57,17 @@ def paths(tmp_path_factory):
         long_line(file, b'{"text": "', b'"}\n')
     with gzip.open(directory / "c.txt.gz", "wb", compresslevel=1) as file:
         long_line(file)
-    with (directory / "d.csv").open("wb") as file:
-        file.write(b"text\n")
+    for name in ("d.csv", "e.tsv"):
+        with (directory / name).open("wb") as file:
+            file.write(b"text\n")
+            long_line(file)
+    with lzma.open(directory / "f.txt.xz", "wb", preset=0) as file:
         long_line(file)
+    with pa.CompressedOutputStream(str(directory / "g.txt.zst"), "zstd") as file:
+        long_line(file)
+    with (directory / "h.txt.bz2").open("wb") as file:
+        file.writelines([bz2.compress(PART)] * (LINE_BYTES // len(PART)))  # a stream each: compressing them all takes 20 s
+        file.write(bz2.compress(b"w" * (LINE_BYTES % len(PART) - 1) + b"\n" + b"behind\n"))
     return sorted(directory.iterdir())
 
 

@@ -43,7 +43,7 @@ def made(text: Path, directory: Path, n_files: int) -> Path:
             parts = (b"".join(lines.readlines(BYTES_OF_ONE)) for _ in range(N_ARTIFACTS // n_files))
             (corpus / f"{number:04d}.txt").write_bytes(b"".join(parts))
     values: dict[str, dict[str, Any]] = {
-        "corpus": {"paths": [str(corpus)], "shard_mb": 1e-3 if n_files < N_ARTIFACTS else 12},
+        "corpus": {"paths": [str(corpus)], "shard_mb": 1e-3 if n_files < N_ARTIFACTS else 10},
         "train": {"dimensions": 16},
         "evaluate": {"similarity": ["wordsim353"]},
         "store": {"path": str(directory / "store")},

@@ -2,5 +2,6 @@
 
 import os
 
-# Arrow looks once, when it is loaded; what this process starts does the same. Why: see memory.py.
+# The one thing that importing does. Arrow looks when it is loaded (a program that has loaded it before us goes on as it was), and so do
+# the processes that are started from here. Why: see memory.py.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -1,9 +1,11 @@
 """Where memory comes from, and that it goes back.
 
-Arrow takes it from malloc: its variable is set in `pipeline/__init__.py`. Its own allocator keeps what was freed, for each thread: two
-threads prepared 100 MB in 430 MB when parts of Arrow still used it, and do in 360 without. glibc's malloc keeps less, but hands memory back
-whenever some is free at the end of an arena, and the next task asks for the same again: it is told to keep that until
-`give_back_memory`, with which two threads take 8 % less time.
+Arrow takes it from malloc: its variable is set in `pipeline/__init__.py`, since `pyarrow.set_memory_pool` leaves Parquet's own buffers
+where they were. Arrow's own allocator keeps what was freed, for each thread.
+
+glibc's malloc keeps less, but hands memory back whenever a little is free at the end of an arena, and the next task asks for the same
+again: two threads then spend more time in the system than one. It is told to keep some megabytes until `give_back_memory`, which returns
+all but the free end of a thread's arena.
 """
 
 import contextlib
@@ -12,7 +14,8 @@ import ctypes
 import pyarrow as pa
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-LARGEST_IN_ARENAS = 32 << 20  # bytes: the most that malloc allows. What is larger is mapped, and goes back as soon as it is free.
+KEPT = 16 << 20  # bytes at the end of each arena. With twice and four times as many the figures of benchmarks.preparation were the same.
+LARGEST = 32 << 20  # bytes in an arena, the most that malloc allows: what is larger is mapped, and goes back as soon as it is free
 
 
 def use_allocator() -> None:
@@ -20,8 +23,8 @@ def use_allocator() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     with contextlib.suppress(AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, LARGEST_IN_ARENAS)
-        mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_IN_ARENAS)
+        mallopt(M_MMAP_THRESHOLD, LARGEST)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def give_back_memory() -> None:

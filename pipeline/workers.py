@@ -19,9 +19,8 @@ R = TypeVar("R")
 
 # Every 10 ms Dask's profiler of workers lists the frames of all threads, in which CPython 3.11 can deadlock (python/cpython#106883).
 NO_PROFILER = {"distributed.worker.profile.enabled": False}
-SECONDS_BETWEEN_MESSAGES = (
-    0.001  # from here to the scheduler. By default 0.01, for which all workers wait whenever new tasks follow others.
-)
+# From here to the scheduler. Dask's own 0.01 (which a connection that is made anew has again) is what all workers wait for new tasks.
+SECONDS_BETWEEN_MESSAGES = 0.001
 
 
 class Workers(Protocol):
@@ -46,7 +45,8 @@ class Workers(Protocol):
     def map(self, function: Callable[[T], R], items: Sequence[T], on_done: Callable[[R], None]) -> list[R]:
         """The results in the order of the items; `on_done` hears each as it comes.
 
-        The first error of a task is raised, and no further task is started. What tasks in this process have freed the system has again.
+        The first error of a task is raised, and no further task is started. Otherwise memory that tasks in this process have freed goes
+        back to the system.
         """
 
     def cluster_client(self) -> Any:
@@ -109,7 +109,7 @@ class DaskWorkers:
 
         client = self._started()
         here = items[: self._n_here()]
-        results = InPlace().map(function, here, on_done)
+        results = InPlace().map(function, here, on_done) if here else []
         futures = client.map(function, items[len(here) :], pure=False)
         places = {future.key: place for place, future in enumerate(futures)}
         found: dict[int, R] = {}
@@ -127,9 +127,8 @@ class DaskWorkers:
                 expected="workers that live as long as a task",
                 remedy="Most often memory ran out: lower corpus.shard_mb or cluster.counting_mb, or take fewer workers.",
             ) from error
-        except BaseException:
+        finally:
             client.cancel(futures)
-            raise
         give_back_memory()
         return results + [found[place] for place in range(len(futures))]
 

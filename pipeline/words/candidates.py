@@ -88,8 +88,8 @@ class _Group:
 
     @property
     def task_bytes(self) -> int:
-        """What the words leave of its memory."""
-        return max(self.plan.task_bytes - self.words_bytes, self.plan.task_bytes // 2)
+        """What the words leave of its memory; little where those of a single shard take nearly all of it."""
+        return max(self.plan.task_bytes - self.words_bytes, self.plan.task_bytes // 8)
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,16 @@ def count_candidates(
     StoreError
         When a file of the text cannot be read.
     """
-    n_tokens = sum(shard.n_tokens for shard in shards)
-    tokens_a_group = max(1, min(TOKENS_A_GROUP, math.ceil(n_tokens / workers.n_threads)))
+    task_bytes = workers.task_bytes  # asked once: of a cluster it can change
+    n_tokens = {shard: shard.n_tokens for shard in shards}
     words_bytes = {shard: LEXICON_FACTOR * count_bytes(shard.directory / LEXICON_FILE) for shard in shards}
+    n_all = sum(n_tokens[shard] for shard in shards)
+    tokens_a_group = max(1, min(TOKENS_A_GROUP, math.ceil(n_all / workers.n_threads)))
     # Of a group two things have a limit. Both sizes are scaled to one, in whole numbers.
-    sizes = [max(shard.n_tokens * workers.task_bytes, 2 * words_bytes[shard] * tokens_a_group) for shard in shards]
-    groups = cut_groups(shards, sizes, tokens_a_group * workers.task_bytes)
-    needed = math.ceil(BYTES_A_MERGED * n_tokens / workers.task_bytes)
-    plan = _Plan(tuple(words), connectors, all_distinct, max(1, needed, min(len(groups), workers.n_threads)), workers.task_bytes, directory)
+    sizes = [max(n_tokens[shard] * task_bytes, 2 * words_bytes[shard] * tokens_a_group) for shard in shards]
+    groups = cut_groups(shards, sizes, tokens_a_group * task_bytes)
+    needed = math.ceil(BYTES_A_MERGED * n_all / task_bytes)
+    plan = _Plan(tuple(words), connectors, all_distinct, max(1, needed, min(len(groups), workers.n_threads)), task_bytes, directory)
     progress.n_total += len(groups) + plan.n_partitions
     plan.spelled.mkdir()
     tasks = [_Group(plan, number, group, sum(words_bytes[shard] for shard in group)) for number, group in enumerate(groups)]
@@ -219,7 +221,7 @@ class _Counter:
     def _texts(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]]:
         """The sentences in ids; -1 is in no bigram. Spans are counted on the way."""
         for shard, base in zip(self.group.shards, self.bases, strict=True):
-            for text in (part for texts in shard.sentences() for part in texts.cut(TOKENS_AT_ONCE)):
+            for text in (part for texts in shard.sentences() for part in texts.cut(min(TOKENS_AT_ONCE, self.most_spans))):
                 codes = text.codes + base
                 self.n_tokens += len(codes)
                 lengths = np.diff(text.offsets)
@@ -244,7 +246,7 @@ class _Counter:
                 write_table(self.plan.partition(number), name, BIGRAMS, table)
 
     def _without_rare(self, counted: Counted) -> Counted:
-        """Write bigrams that have a word without an id; the others."""
+        """The bigrams of words that have ids; the others are written, spelled out."""
         bigrams, counts = counted
         is_rare = (bigrams >> HIGH >= self.n_ids) | (bigrams & LOW >= self.n_ids)
         rare = np.flatnonzero(is_rare)

@@ -57,6 +57,7 @@ def encode_shards(shards: Sequence[TextShard], vocabulary: Path, directory: Path
         When a file of the text cannot be read.
     """
     sizes = [shard.n_words for shard in shards]
+    # Half a lexicon more, so that no small group is left over.
     share = math.ceil(sum(sizes) / workers.n_threads) + max(sizes, default=0) // 2
     groups = cut_groups(shards, sizes, min(WORDS_AT_ONCE, share))
     tasks = [_Lexicons(group, vocabulary, directory / f"ids-{number:06d}") for number, group in enumerate(groups)]

@@ -48,27 +48,32 @@ def phrases_of_shard(table: pa.Table, tokens: pa.StringArray, delimiter: str) ->
     over or begins a phrase in vain, the same words come out.
     """
     first_words, second_words, connectors = (one_array(table[name]) for name in ("first", "second", "connectors"))
-    spelled = _spell(first_words, second_words, connectors, delimiter)
-    # Looked up is what the table has, of which there is less than of a shard's tokens.
-    encoded = pa.concat_arrays([first_words, second_words, connectors.values, spelled]).dictionary_encode()
-    in_table = pc.index_in(tokens, value_set=encoded.dictionary)
-    codes = np.full(len(encoded.dictionary), -1)  # of the table's strings in the shard
-    codes[in_table.drop_null().to_numpy()] = np.flatnonzero(in_table.is_valid())
-    n, n_inside = len(table), len(connectors.values)
-    *columns, made = np.split(encoded.indices.to_numpy(), np.cumsum([n, n, n_inside]))
-    first, second, inside = (codes[column] for column in columns)
+    words, codes = _looked_up(pa.concat_arrays([first_words, second_words, connectors.values]), tokens)
+    first, second, inside = np.split(codes[words.indices.to_numpy()], [len(table), 2 * len(table)])
     offsets = connectors.offsets.to_numpy().astype(np.int64)
     n_missing = np.concatenate([np.zeros(1, np.int64), np.cumsum(inside < 0)])
     here = (first >= 0) & (second >= 0) & (np.diff(n_missing[offsets]) == 0)
     # Different phrases can give one token (a_b + c, a + b_c), or one that the shard has.
-    made = made[here]
-    new, places = np.unique(made[codes[made] < 0], return_index=True)
-    new = new[np.argsort(places)]
-    codes[new] = len(tokens) + np.arange(len(new))
-    steps, leads_to = _steps(first[here], second[here], codes[made], inside, offsets[:-1][here], np.diff(offsets)[here], len(tokens))
+    is_here = pa.array(here)
+    spelled = _spell(first_words.filter(is_here), second_words.filter(is_here), connectors.filter(is_here), delimiter)
+    made, codes = _looked_up(spelled, tokens)
+    is_new = codes < 0
+    codes[is_new] = len(tokens) + np.arange(is_new.sum())
+    made_codes = codes[made.indices.to_numpy()]
+    steps, leads_to = _steps(first[here], second[here], made_codes, inside, offsets[:-1][here], np.diff(offsets)[here], len(tokens))
     order = np.argsort(steps)
-    new_tokens = encoded.dictionary.take(pa.array(new))
+    new_tokens = made.dictionary.filter(pa.array(is_new))
     return ShardPhrases(steps[order].astype(np.uint64), leads_to[order].astype(np.int32), (tokens, new_tokens))
+
+
+def _looked_up(strings: pa.StringArray, tokens: pa.StringArray) -> tuple[pa.DictionaryArray, Codes]:
+    """The strings, each different one once, by first occurrence; and the codes of these, -1 where they are no tokens."""
+    encoded = strings.dictionary_encode()
+    codes = np.full(len(encoded.dictionary), -1)
+    # The strings are hashed, and not the tokens, of which a shard of different words has a million.
+    places = pc.index_in(tokens, value_set=encoded.dictionary)
+    codes[places.drop_null().to_numpy()] = np.flatnonzero(places.is_valid())
+    return encoded, codes
 
 
 def _spell(first: pa.StringArray, second: pa.StringArray, connectors: pa.ListArray, delimiter: str) -> pa.StringArray:

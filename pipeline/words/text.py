@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kernels.code_counts import add_counts
+from kernels.string_table import grown
 from pipeline.storage.artifact import Artifact, FileRecord
 from pipeline.storage.schemas import LEXICON, SENTENCES
 from pipeline.storage.tables import SENTENCES_A_GROUP, Text, count_elements, count_rows, list_array, read_table, read_text, write_table
@@ -67,14 +69,15 @@ def write_shard(directory: Path, prefix: str, texts: Iterable[Text], tokens: Ite
     def counted() -> Iterator[Text]:
         nonlocal counts
         for text in regrouped(texts, SENTENCES_A_GROUP):
-            seen = np.bincount(text.codes, minlength=len(counts))
-            seen[: len(counts)] += counts
-            counts = seen
+            n_codes = int(text.codes.max(initial=-1)) + 1
+            if len(counts) < n_codes:
+                counts = grown(counts, n_codes)
+            add_counts(text.codes, counts)
             yield text
 
     sentences = write_table(directory, prefix + SENTENCES_FILE, SENTENCES, map(_batch, counted()))
     array = pa.concat_arrays(list(tokens))
-    counts = np.pad(counts, (0, len(array) - len(counts))).astype(np.int64)
+    counts = grown(counts[: len(array)], len(array))[: len(array)]
     lexicon = pa.table([array, pa.array(counts)], schema=LEXICON)
     return sentences, write_table(directory, prefix + LEXICON_FILE, LEXICON, lexicon), int(counts.sum())
 

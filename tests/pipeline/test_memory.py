@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.memory import give_back_memory
+from pipeline.memory import KEPT, give_back_memory, use_allocator
 from tests.conftest import ROOT
 
 
@@ -28,6 +29,21 @@ def test_give_back_memory__hands_back_what_was_freed_below_something_that_stays(
     assert last.sum() == 10_000
     assert full - before < 50
     assert full - after > 150
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_give_back_memory__leaves_threads_little() -> None:
+    use_allocator()
+
+    def held_by_arrays() -> float:
+        arrays = [np.ones(1_000_000, np.uint8) for _ in range(100)]
+        return held_mb() + 0 * len(arrays)
+
+    with ThreadPoolExecutor(2) as threads:  # whose arenas stay as they are
+        full = max(threads.map(lambda _: held_by_arrays(), range(2)))
+        give_back_memory()
+        after = held_mb()
+    assert full - after > 100 - 2 * KEPT / 1e6
 
 
 @pytest.mark.parametrize("module", ["pipeline.run", "pipeline.vectors", "flows.command", "benchmarks.preparation"])

@@ -6,7 +6,6 @@ import pickle
 import signal
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import dask.config
@@ -177,11 +176,27 @@ def test_dask_workers__say_that_workers_die_over_a_task() -> None:
 
 
 def note(task: tuple[int, Path]) -> int:
-    """Leaves a file for every time that it is done."""
+    """Leaves a file for every time that it is done, with the process that did it."""
     number, directory = task
     time.sleep(0.05)
-    (directory / f"{number}-{time.time_ns()}").touch()
+    (directory / f"{number}-{os.getpid()}-{time.time_ns()}").touch()
     return number
+
+
+def note_or_die(task: tuple[int, Path]) -> int:
+    if task[0] == 1:
+        os._exit(1)
+    return note(task)
+
+
+def test_map__starts_no_further_task_when_workers_die_over_one(tmp_path: Path) -> None:
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), DaskWorkers(Cluster(processes=2)) as workers:
+        with pytest.raises(WorkerError, match="again and again"):
+            workers.map(note_or_die, [(number, tmp_path) for number in range(100)], lambda n: None)
+        time.sleep(0.2)  # for what was under way
+        n_done = len(list(tmp_path.iterdir()))
+        time.sleep(0.5)
+        assert len(list(tmp_path.iterdir())) == n_done < 60
 
 
 def test_map__does_nothing_again_that_had_come_back_when_a_worker_died(tmp_path: Path) -> None:
@@ -197,11 +212,16 @@ def test_map__does_nothing_again_that_had_come_back_when_a_worker_died(tmp_path:
 
         assert workers.map(note, [(number, tmp_path) for number in range(60)], listen) == list(range(60))
     assert sorted(heard) == list(range(60))
-    done = Counter(path.name.partition("-")[0] for path in tmp_path.iterdir())
-    assert len(done) == 60
-    assert {done[str(number)] for number in heard[:20]} == {1}
-    # The task under way had left no file; one that was just done may be done again.
-    assert sum(done.values()) <= 61
+    runs: dict[int, list[tuple[str, int]]] = {number: [] for number in range(60)}
+    for path in tmp_path.iterdir():
+        number, process, done_ns = path.name.split("-")
+        runs[int(number)].append((done_ns, int(process)))
+    assert min(map(len, runs.values())) == 1
+    # Done again is only what the dead worker had done and nobody had asked for yet; what it was at had left no file.
+    again = {number for number, some in runs.items() if len(some) > 1}
+    assert not again & set(heard[:20])
+    assert {min(runs[number])[1] for number in again} <= {pid}
+    assert len(again) < 10
 
 
 def pid_of(_: int) -> int:
